@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * deliver.c - tell the watchers of one inode that its file is gone, once
+ *
+ * On kernels since 7.1, and on older ones with that backported, the VFS does
+ * so itself for some files, when the last dentry of an inode without links
+ * dies.  Nothing here asks which kernel this is: what counts is whether the
+ * VFS can, does or did.
+ */
+#include <linux/dcache.h>
+#include <linux/fs.h>
+#include <linux/fsnotify.h>
+#include <linux/mutex.h>
+
+#include "internal.h"
+#include "trace.h"
+
+/* The references on an inode that has marks, no dentry, and the caller. */
+#define KDN_INODE_REFS	2
+
+/* The worker and the resync may come to the same inode. */
+static DEFINE_MUTEX(kdn_deliver_mutex);
+
+static enum kdn_told __kdn_deliver(struct inode *inode, bool first)
+{
+	struct super_block *sb = inode->i_sb;
+	struct dentry *alias;
+
+	/*
+	 * The VFS tells a mark on the whole superblock when the dentry dies,
+	 * whatever we did before.  So let an unused one die now, and the VFS
+	 * do it all.
+	 */
+	if (kdn_selftest_native() && kdn_sb_marked(sb)) {
+		d_prune_aliases(inode);
+		first = false;
+	}
+	if (!kdn_inode_watched(inode) && !(first && kdn_sb_marked(sb)))
+		return KDN_NOBODY;
+
+	/*
+	 * The VFS tells at the death of the last dentry, and keeps that one's
+	 * reference on the inode meanwhile.  While we hold a dentry it can't;
+	 * when there is none, and no reference that could be such a one, it
+	 * has not and will not: the last dentry died before the removal.
+	 */
+	alias = d_find_any_alias(inode);
+	if (!alias && atomic_read(&inode->i_count) > KDN_INODE_REFS)
+		return KDN_LATER;
+
+	fsnotify_inoderemove(inode);
+	trace_kdn_delivered(inode);
+	dput(alias);
+	return KDN_TOLD;
+}
+
+/**
+ * kdn_deliver - tell an inode's watchers that its file is gone
+ * @inode: the inode of a node that is out and settled; the caller holds a
+ *         reference on it and keeps its superblock active
+ * @first: the node was not looked for before: tell marks on the superblock too
+ *
+ * inotify readers get IN_DELETE_SELF, where they asked for it, and IN_IGNORED;
+ * the watches are gone.
+ *
+ * Context: process, may sleep; nothing of kernfs and no superblock is locked.
+ * Return: see &enum kdn_told.
+ */
+enum kdn_told kdn_deliver(struct inode *inode, bool first)
+{
+	bool watched;
+	enum kdn_told told;
+
+	mutex_lock(&kdn_deliver_mutex);
+	watched = kdn_inode_watched(inode);
+	told = __kdn_deliver(inode, first);
+	mutex_unlock(&kdn_deliver_mutex);
+
+	if (told == KDN_TOLD)
+		atomic_long_inc(&kdn_counters.delivered);
+	if (told == KDN_TOLD || (watched && told == KDN_NOBODY))
+		atomic_long_inc(&kdn_counters.found);
+	return told;
+}

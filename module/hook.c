@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * hook.c - which symbol, and the kprobe on it
+ *
+ * GCC usually splits __kernfs_remove() into its early return, which is inlined
+ * into the callers, and the rest, which gets a name of its own; the first
+ * argument of both is the node.  Other variants may have lost it.  So each
+ * name is only a candidate until selftest has seen it report a node of ours.
+ */
+#include <linux/kernel.h>
+#include <linux/kprobes.h>
+#include <linux/moduleparam.h>
+#include <linux/string.h>
+
+#include "internal.h"
+
+static char *symbol = "";
+module_param(symbol, charp, 0444);
+MODULE_PARM_DESC(symbol, "Function to probe instead of the one found by itself; it is proved all the same");
+
+/* In order of preference: where a part exists, callers enter it directly. */
+static const char * const kdn_symbols[] = {
+	"__kernfs_remove.part.0",
+	"__kernfs_remove.part.1",
+	"__kernfs_remove.part.2",
+	"__kernfs_remove",
+	"__kernfs_remove.isra.0",
+	"__kernfs_remove.constprop.0",
+	"__kernfs_remove.isra.0.part.0",
+	"__kernfs_remove.constprop.0.part.0",
+};
+
+static const char *kdn_symbol;
+
+/*
+ * Context: see kdn_capture().  The node is linked and still active here: this
+ * is the beginning of its removal.  One without a parent is the root of a
+ * hierarchy without superblocks; one that is not linked was removed before.
+ */
+static int kdn_hook_hit(struct kprobe *p, struct pt_regs *regs)
+{
+	struct kernfs_node *kn = (void *)regs_get_kernel_argument(regs, 0);
+
+	if (kn && kdn_parent(kn) && !RB_EMPTY_NODE(&kn->rb))
+		kdn_capture(kn);
+	return 0;
+}
+NOKPROBE_SYMBOL(kdn_hook_hit);
+
+static struct kprobe kdn_kprobe;
+
+/**
+ * kdn_hook_find - find the function to probe, and prove it
+ *
+ * Context: process, may sleep.
+ * Return: 0; -ENOENT if there is no such function, -ENXIO if none passed the
+ * proof, or what the registration of the probe returned.  All have a line in
+ * the log.
+ */
+int kdn_hook_find(void)
+{
+	unsigned int i;
+	int err, worst = -ENOENT;
+
+	if (*symbol) {
+		err = kdn_selftest(symbol);
+		if (err == -ENOENT)
+			pr_err("symbol=%s is refused: this kernel has no function of that name to probe\n",
+			       symbol);
+		kdn_symbol = symbol;
+		return err;
+	}
+	for (i = 0; i < ARRAY_SIZE(kdn_symbols); i++) {
+		err = kdn_selftest(kdn_symbols[i]);
+		if (!err) {
+			kdn_symbol = kdn_symbols[i];
+			return 0;
+		}
+		if (err != -ENOENT)
+			worst = err;
+	}
+	if (worst == -ENOENT)
+		pr_err("this kernel has no __kernfs_remove to probe, under none of the names that compilers give it; if 'grep __kernfs_remove /proc/kallsyms' shows another, try symbol=\n");
+	return worst;
+}
+
+/**
+ * kdn_hook_arm - see removals from now on
+ *
+ * Context: process, may sleep; all that the handler needs is set up.
+ * Return: 0, or what the registration returned, with a line in the log.
+ */
+int kdn_hook_arm(void)
+{
+	int err;
+
+	kdn_kprobe.symbol_name = kdn_symbol;
+	kdn_kprobe.pre_handler = kdn_hook_hit;
+	err = register_kprobe(&kdn_kprobe);
+	if (err)
+		pr_err("the probe on %s could not be registered: error %d\n",
+		       kdn_symbol, err);
+	return err;
+}
+
+/**
+ * kdn_hook_disarm - see no more removals
+ *
+ * Context: process, may sleep.  On return no handler runs on any CPU.
+ */
+void kdn_hook_disarm(void)
+{
+	unregister_kprobe(&kdn_kprobe);
+}
+
+/**
+ * kdn_hook_symbol - the function that is probed
+ *
+ * Context: any, after kdn_hook_find().
+ * Return: its name.
+ */
+const char *kdn_hook_symbol(void)
+{
+	return kdn_symbol;
+}
+
+/**
+ * kdn_hook_armed - is the probe in place?
+ *
+ * Context: any.
+ * Return: false before it is armed or after somebody has disabled it.
+ */
+bool kdn_hook_armed(void)
+{
+	return kdn_kprobe.addr && !kprobe_disabled(&kdn_kprobe);
+}
+
+/**
+ * kdn_hook_missed - removals that went by while the probe could not fire
+ *
+ * Context: any.
+ * Return: the count that kprobes keeps.
+ */
+unsigned long kdn_hook_missed(void)
+{
+	return READ_ONCE(kdn_kprobe.nmissed);
+}

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * internal.h - what the files of kernfs_delete_notify share, by file
+ *
+ * A node's way is down this page: hook sees its removal, capture keeps it,
+ * worker takes it, order lets earlier events pass, super finds its inodes and
+ * deliver tells their watchers.  resync joins at super.
+ */
+#ifndef KDN_INTERNAL_H
+#define KDN_INTERNAL_H
+
+#include <linux/atomic.h>
+#include <linux/fs.h>
+#include <linux/kernfs.h>
+#include <linux/types.h>
+
+#include "compat.h"
+
+#undef pr_fmt
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+/* main.c */
+extern struct workqueue_struct *kdn_wq;
+
+/* hook.c */
+int kdn_hook_find(void);
+int kdn_hook_arm(void);
+void kdn_hook_disarm(void);
+const char *kdn_hook_symbol(void);
+bool kdn_hook_armed(void);
+unsigned long kdn_hook_missed(void);
+
+/* capture.c */
+int kdn_capture_init(void);
+void kdn_capture_exit(void);
+void kdn_capture(struct kernfs_node *kn);
+bool kdn_capture_take(void (*keep)(struct kernfs_node *kn));
+void kdn_capture_awake(void);
+bool kdn_capture_sleep(void);
+void kdn_capture_sync(void);
+unsigned long kdn_capture_removals(void);
+unsigned long kdn_capture_noted(void);
+unsigned long kdn_capture_lost(void);
+
+/* worker.c */
+int kdn_worker_init(void);
+void kdn_worker_exit(void);
+void kdn_worker_kick(void);
+unsigned int kdn_worker_pending(void);
+unsigned long kdn_worker_dropped(void);
+
+/* order.c */
+
+/**
+ * enum kdn_order - may a node's watchers be told of its removal already?
+ * @KDN_SETTLED: every event that kernfs queued for it has been sent
+ * @KDN_SENDING: one may be on its way; kdn_order_barrier() waits for it
+ * @KDN_QUEUED: one is still in kernfs's list
+ */
+enum kdn_order {
+	KDN_SETTLED,
+	KDN_SENDING,
+	KDN_QUEUED,
+};
+
+int kdn_order_init(struct kernfs_node *dir, const char *name);
+void kdn_order_exit(void);
+enum kdn_order kdn_order(struct kernfs_node *kn, int known);
+bool kdn_order_barrier(void);
+
+/* super.c */
+
+/**
+ * struct kdn_supers - the superblocks of kernfs users that somebody watches
+ * @sb: the superblocks, each kept active
+ * @nr: how many there are
+ * @room: how many @sb has room for; it is kept for the next time
+ */
+struct kdn_supers {
+	struct super_block **sb;
+	unsigned int nr;
+	unsigned int room;
+};
+
+/**
+ * enum kdn_look - what a superblock has for a removed node
+ * @KDN_NO_INODE: no inode: nobody watches it and nobody can
+ * @KDN_UNWATCHED: an inode without a watcher
+ * @KDN_WATCHED: an inode with watchers
+ */
+enum kdn_look {
+	KDN_NO_INODE,
+	KDN_UNWATCHED,
+	KDN_WATCHED,
+};
+
+int kdn_super_init(void);
+void kdn_super_exit(void);
+int kdn_supers_get(struct kdn_supers *supers);
+void kdn_supers_put(struct kdn_supers *supers);
+void kdn_supers_free(struct kdn_supers *supers);
+struct kernfs_node *kdn_super_root(struct super_block *sb);
+enum kdn_look kdn_super_look(struct super_block *sb, struct kernfs_node *kn,
+			     bool first);
+struct inode *kdn_super_inode(struct super_block *sb, struct kernfs_node *kn);
+bool kdn_node_out(struct kernfs_node *kn);
+bool kdn_node_leaving(struct kernfs_node *kn);
+
+/* deliver.c */
+
+/**
+ * enum kdn_told - what became of an inode's watchers
+ * @KDN_TOLD: they have read, or will now read, that the file is gone
+ * @KDN_NOBODY: there were none left to tell
+ * @KDN_LATER: the VFS may be telling them at this moment; look again
+ */
+enum kdn_told {
+	KDN_TOLD,
+	KDN_NOBODY,
+	KDN_LATER,
+};
+
+enum kdn_told kdn_deliver(struct inode *inode, bool first);
+
+static inline bool kdn_inode_watched(struct inode *inode)
+{
+	return rcu_access_pointer(inode->i_fsnotify_marks);
+}
+
+/* resync.c */
+int kdn_resync_init(void);
+void kdn_resync_start(void);
+void kdn_resync_exit(void);
+void kdn_resync_now(void);
+void kdn_resync_check(void);
+unsigned long kdn_resync_lost(void);
+
+/* selftest.c */
+int kdn_selftest_init(void);
+int kdn_selftest(const char *symbol);
+bool kdn_selftest_native(void);
+const struct super_operations *kdn_selftest_ops(void);
+
+/* status.c */
+
+/**
+ * struct kdn_counters - what happened since the module was loaded
+ * @found: watched inodes of removed nodes
+ * @delivered: of those, inodes whose watchers this module told
+ * @resyncs: walks over all watched inodes
+ * @resync_found: of @found, those that only a resync found
+ */
+struct kdn_counters {
+	atomic_long_t found;
+	atomic_long_t delivered;
+	atomic_long_t resyncs;
+	atomic_long_t resync_found;
+};
+
+extern struct kdn_counters kdn_counters;
+
+int kdn_status_init(void);
+void kdn_status_exit(void);
+
+#endif /* KDN_INTERNAL_H */

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * order.c - what kernfs sent before a removal is read before it
+ *
+ * kernfs_notify() puts a file on a list, with a reference, and a work item
+ * takes one file after the other off the list and sends its IN_MODIFY.  To
+ * tell a watcher of the removal destroys the watch: a modification that is
+ * still on the list, or off it but not yet sent, would be lost.
+ */
+#include <linux/delay.h>
+#include <linux/fs.h>
+#include <linux/kernfs.h>
+
+#include "internal.h"
+
+/* How often, and how far apart, the barrier looks before it gives up. */
+#define KDN_BARRIER_TRIES	50
+#define KDN_BARRIER_US		20
+
+/* A file of our own, for kernfs to notify. */
+static struct kernfs_node *kdn_barrier_kn;
+
+static bool kdn_queued(struct kernfs_node *kn)
+{
+	return READ_ONCE(kn->attr.notify_next);
+}
+
+/**
+ * kdn_order - has kernfs sent all that it had queued for a removed node?
+ * @kn: the node, out, so that its owner notifies it no more
+ * @known: the references on it that the caller can account for: those of its
+ *         inodes and its own
+ *
+ * The list holds a reference until the event has been sent.  If there is none
+ * that the caller does not know of, no event is on its way.  There may be one
+ * for another reason, such as a remover that has not yet returned: then the
+ * answer errs on the side of caution.
+ *
+ * Context: any.
+ * Return: see &enum kdn_order.
+ */
+enum kdn_order kdn_order(struct kernfs_node *kn, int known)
+{
+	if (kernfs_type(kn) != KERNFS_FILE)
+		return KDN_SETTLED;
+	if (kdn_queued(kn))
+		return KDN_QUEUED;
+	return atomic_read(&kn->count) > known ? KDN_SENDING : KDN_SETTLED;
+}
+
+/**
+ * kdn_order_barrier - wait until an event that was being sent has been sent
+ *
+ * kernfs's work item does not run twice at the same time.  Once it has taken
+ * our file off the list, it has finished the one that it was at when our file
+ * was put there.
+ *
+ * Context: process, may sleep for about a millisecond.
+ * Return: true; or false if the system's workqueue has not come to it yet.
+ */
+bool kdn_order_barrier(void)
+{
+	unsigned int tries = KDN_BARRIER_TRIES;
+
+	kernfs_notify(kdn_barrier_kn);
+	while (kdn_queued(kdn_barrier_kn)) {
+		if (!--tries)
+			return false;
+		usleep_range(KDN_BARRIER_US, 2 * KDN_BARRIER_US);
+	}
+	return true;
+}
+
+/**
+ * kdn_order_init - find the file that serves as the barrier
+ * @dir: a directory of our own
+ * @name: the name of a file in it
+ *
+ * Context: process, may sleep.
+ * Return: 0, or -ENOENT.
+ */
+int kdn_order_init(struct kernfs_node *dir, const char *name)
+{
+	kdn_barrier_kn = kernfs_find_and_get(dir, name);
+	return kdn_barrier_kn ? 0 : -ENOENT;
+}
+
+/**
+ * kdn_order_exit - let go of that file
+ *
+ * Context: process; the worker and the resync are off.
+ */
+void kdn_order_exit(void)
+{
+	kernfs_put(kdn_barrier_kn);
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * status.c - what an operator reads, in /sys/kernel/kernfs_delete_notify/
+ *
+ * One value a file.  That the directory is there tells a program that it may
+ * rely on the events.
+ */
+#include <linux/kobject.h>
+#include <linux/sysfs.h>
+
+#include "internal.h"
+
+struct kdn_counters kdn_counters;
+
+static struct kobject *kdn_kobj;
+
+#define KDN_STATUS(name, format, value)					\
+static ssize_t name##_show(struct kobject *kobj,			\
+			   struct kobj_attribute *attr, char *buf)	\
+{									\
+	return sysfs_emit(buf, format "\n", value);			\
+}									\
+static struct kobj_attribute kdn_##name = __ATTR_RO(name)
+
+static unsigned long kdn_count(atomic_long_t *counter)
+{
+	return atomic_long_read(counter);
+}
+
+KDN_STATUS(symbol, "%s", kdn_hook_symbol());
+KDN_STATUS(native, "%d", kdn_selftest_native());
+KDN_STATUS(armed, "%d", kdn_hook_armed());
+KDN_STATUS(removals, "%lu", kdn_capture_removals());
+KDN_STATUS(noted, "%lu", kdn_capture_noted());
+KDN_STATUS(overflows, "%lu", kdn_resync_lost());
+KDN_STATUS(missed, "%lu", kdn_hook_missed());
+KDN_STATUS(pending, "%u", kdn_worker_pending());
+KDN_STATUS(found, "%lu", kdn_count(&kdn_counters.found));
+KDN_STATUS(delivered, "%lu", kdn_count(&kdn_counters.delivered));
+KDN_STATUS(resyncs, "%lu", kdn_count(&kdn_counters.resyncs));
+KDN_STATUS(resync_found, "%lu", kdn_count(&kdn_counters.resync_found));
+
+static struct attribute *kdn_attrs[] = {
+	&kdn_symbol.attr,
+	&kdn_native.attr,
+	&kdn_armed.attr,
+	&kdn_removals.attr,
+	&kdn_noted.attr,
+	&kdn_found.attr,
+	&kdn_delivered.attr,
+	&kdn_overflows.attr,
+	&kdn_missed.attr,
+	&kdn_resyncs.attr,
+	&kdn_resync_found.attr,
+	&kdn_pending.attr,
+	NULL
+};
+
+static const struct attribute_group kdn_group = {
+	.attrs = kdn_attrs,
+};
+
+/**
+ * kdn_status_init - create the directory and its files
+ *
+ * Context: process, may sleep; all that the files show is set up.
+ * Return: 0, or an error with a line in the log.
+ */
+int kdn_status_init(void)
+{
+	int err = -ENOMEM;
+
+	kdn_kobj = kobject_create_and_add(KBUILD_MODNAME, kernel_kobj);
+	if (!kdn_kobj)
+		goto err;
+	err = sysfs_create_group(kdn_kobj, &kdn_group);
+	if (err)
+		goto err;
+	/* Of all files, one whose changes somebody may want to hear of. */
+	err = kdn_order_init(kdn_kobj->sd, kdn_delivered.attr.name);
+	if (err)
+		goto err;
+	return 0;
+err:
+	pr_err("/sys/kernel/" KBUILD_MODNAME " could not be created: error %d\n",
+	       err);
+	kobject_put(kdn_kobj);
+	return err;
+}
+
+/**
+ * kdn_status_exit - remove the directory and its files
+ *
+ * Context: process, may sleep.  On return nobody reads them any more.
+ */
+void kdn_status_exit(void)
+{
+	kdn_order_exit();
+	kobject_put(kdn_kobj);
+}

@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * super.c - the superblocks of a hierarchy, and a node's inode on each
+ *
+ * A node of a hierarchy can have an inode on each of the hierarchy's
+ * superblocks.  kernfs keeps its list of those to itself; the VFS has one per
+ * filesystem type.  Superblocks that nobody watches are passed over.
+ */
+#include <linux/dcache.h>
+#include <linux/fs.h>
+#include <linux/fsnotify.h>
+#include <linux/log2.h>
+#include <linux/module.h>
+#include <linux/moduleparam.h>
+#include <linux/rcupdate.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+
+#include "internal.h"
+
+#define KDN_TYPES_MAX	8
+
+#define KDN_TYPES	"sysfs,cgroup2,cgroup,resctrl"
+
+static char *filesystems = KDN_TYPES;
+module_param(filesystems, charp, 0444);
+MODULE_PARM_DESC(filesystems, "Kernfs users to serve, with commas between (default " KDN_TYPES ")");
+
+static struct file_system_type *kdn_types[KDN_TYPES_MAX];
+static unsigned int kdn_nr_types;
+
+/**
+ * kdn_node_leaving - has the removal of a node begun?
+ * @kn: the node, on which the caller holds a reference
+ *
+ * Also true of a file that cgroup hides for the time being.
+ *
+ * Context: any.
+ * Return: whether the node is deactivated.
+ */
+bool kdn_node_leaving(struct kernfs_node *kn)
+{
+	return atomic_read(&kn->active) < 0;
+}
+
+/**
+ * kdn_node_out - is a node's removal over?
+ * @kn: the node, on which the caller holds a reference
+ *
+ * A node without a parent is the root of a hierarchy, which goes away when its
+ * last superblock has: there is nobody to tell.
+ *
+ * Context: any.
+ * Return: whether the node is deactivated and unlinked: for good.
+ */
+bool kdn_node_out(struct kernfs_node *kn)
+{
+	if (!kdn_node_leaving(kn))
+		return false;
+	/*
+	 * A rename unlinks a node for a moment, but only an active one, and
+	 * not while a removal deactivates it: read this in this order.
+	 */
+	smp_rmb();
+	return RB_EMPTY_NODE(&kn->rb) && kdn_parent(kn);
+}
+
+/**
+ * kdn_super_root - the node at the root of a superblock's hierarchy
+ * @sb: the superblock, a kernfs one, active
+ *
+ * Context: any.
+ * Return: the node; it lives as long as the superblock.
+ */
+struct kernfs_node *kdn_super_root(struct super_block *sb)
+{
+	return d_inode(sb->s_root)->i_private;
+}
+
+/*
+ * The inode, without a reference; the caller is in an RCU read section.  Each
+ * hierarchy numbers its nodes by itself.
+ */
+static struct inode *kdn_super_find(struct super_block *sb,
+				    struct kernfs_node *kn)
+{
+	if (kdn_parent(kn)->dir.root != kdn_super_root(sb)->dir.root)
+		return NULL;
+	return find_inode_by_ino_rcu(sb, kernfs_ino(kn));
+}
+
+/**
+ * kdn_super_look - does anybody watch a removed node on a superblock?
+ * @sb: the superblock, a kernfs one, active
+ * @kn: the node, out, on which the caller holds a reference
+ * @first: the node was not looked for before
+ *
+ * A mark on the whole superblock watches each of its inodes, but leaves no
+ * trace of having been told: it counts on the first look only.
+ *
+ * Context: any.
+ * Return: see &enum kdn_look.
+ */
+enum kdn_look kdn_super_look(struct super_block *sb, struct kernfs_node *kn,
+			     bool first)
+{
+	enum kdn_look look = KDN_NO_INODE;
+	struct inode *inode;
+
+	rcu_read_lock();
+	inode = kdn_super_find(sb, kn);
+	if (inode)
+		look = kdn_inode_watched(inode) ||
+		       (first && kdn_sb_marked(sb)) ?
+		       KDN_WATCHED : KDN_UNWATCHED;
+	rcu_read_unlock();
+	return look;
+}
+
+/**
+ * kdn_super_inode - the inode of a removed node on a superblock
+ * @sb: the superblock, a kernfs one, active
+ * @kn: the node, out, on which the caller holds a reference; so its inode
+ *      number is not used again
+ *
+ * Context: any.
+ * Return: the inode with a reference, or NULL if there is none.
+ */
+struct inode *kdn_super_inode(struct super_block *sb, struct kernfs_node *kn)
+{
+	struct inode *inode;
+
+	rcu_read_lock();
+	inode = kdn_super_find(sb, kn);
+	if (inode)
+		inode = igrab(inode);
+	rcu_read_unlock();
+	return inode;
+}
+
+/* For iterate_supers_type(), which holds the superblock's s_umount. */
+static void kdn_super_add(struct super_block *sb, void *arg)
+{
+	struct kdn_supers *supers = arg;
+
+	if (sb->s_op != kdn_selftest_ops() || !fsnotify_sb_has_watchers(sb))
+		return;
+	/* Without room they are only counted: see kdn_supers_get(). */
+	if (supers->nr >= supers->room) {
+		supers->nr++;
+		return;
+	}
+	/*
+	 * It has a root and can't lose it now, so it is active, and stays so:
+	 * an unmount meanwhile is completed by kdn_supers_put().
+	 */
+	if (atomic_inc_not_zero(&sb->s_active))
+		supers->sb[supers->nr++] = sb;
+}
+
+/**
+ * kdn_supers_get - the superblocks of kernfs users that somebody watches
+ * @supers: gets them; all zero the first time
+ *
+ * No lock of a superblock is held after this, only a reference that keeps it
+ * active: events are not sent under a lock that their allocation could need.
+ *
+ * Context: process, may sleep, also until a mount or unmount is over.
+ * Return: 0, or -ENOMEM, and then there is nothing to put.
+ */
+int kdn_supers_get(struct kdn_supers *supers)
+{
+	unsigned int i, nr;
+
+	for (;;) {
+		supers->nr = 0;
+		for (i = 0; i < kdn_nr_types; i++)
+			iterate_supers_type(kdn_types[i], kdn_super_add,
+					    supers);
+		nr = supers->nr;
+		if (nr <= supers->room)
+			return 0;
+
+		/* Make room for some more than there were, and start over. */
+		supers->nr = supers->room;
+		kdn_supers_put(supers);
+		kdn_supers_free(supers);
+		nr = roundup_pow_of_two(nr + 1);
+		supers->sb = kcalloc(nr, sizeof(*supers->sb), GFP_KERNEL);
+		if (!supers->sb)
+			return -ENOMEM;
+		supers->room = nr;
+	}
+}
+
+/**
+ * kdn_supers_put - give back what kdn_supers_get() took
+ * @supers: the superblocks; none afterwards
+ *
+ * Context: process, may sleep: what was unmounted meanwhile goes away here.
+ */
+void kdn_supers_put(struct kdn_supers *supers)
+{
+	while (supers->nr)
+		deactivate_super(supers->sb[--supers->nr]);
+}
+
+/**
+ * kdn_supers_free - free the room for superblocks
+ * @supers: none are in it
+ *
+ * Context: process.
+ */
+void kdn_supers_free(struct kdn_supers *supers)
+{
+	kfree(supers->sb);
+	*supers = (struct kdn_supers) { };
+}
+
+/**
+ * kdn_super_init - find the filesystem types to serve
+ *
+ * A type that this kernel does not have is refused if the user named it and
+ * passed over if it is one of the default list.
+ *
+ * Context: process, may sleep.
+ * Return: 0; -EINVAL for bad filesystems=, with a line in the log; -ENOMEM.
+ */
+int kdn_super_init(void)
+{
+	bool named = strcmp(filesystems, KDN_TYPES);
+	char *names, *pos, *name;
+	int err = 0;
+
+	names = kstrdup(filesystems, GFP_KERNEL);
+	if (!names)
+		return -ENOMEM;
+	for (pos = names; (name = strsep(&pos, ",")) && !err;) {
+		struct file_system_type *type;
+
+		if (kdn_nr_types == KDN_TYPES_MAX) {
+			pr_err("filesystems=%s is refused: it takes %u names at most\n",
+			       filesystems, KDN_TYPES_MAX);
+			err = -EINVAL;
+			break;
+		}
+		type = get_fs_type(name);
+		if (type) {
+			kdn_types[kdn_nr_types++] = type;
+		} else if (named) {
+			pr_err("filesystems=%s is refused: this kernel has no '%s'; it takes names from /proc/filesystems\n",
+			       filesystems, name);
+			err = -EINVAL;
+		}
+	}
+	kfree(names);
+	if (err)
+		kdn_super_exit();
+	return err;
+}
+
+/**
+ * kdn_super_exit - give the filesystem types back
+ *
+ * Context: process.
+ */
+void kdn_super_exit(void)
+{
+	while (kdn_nr_types)
+		module_put(kdn_types[--kdn_nr_types]->owner);
+}

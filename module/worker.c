@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * worker.c - take the noted nodes, wait until each is out, hand it on in order
+ *
+ * One work item does it all.  It works in rounds: take what the rings hold,
+ * look for watchers of the nodes that are out, tell them if no earlier event
+ * is on its way.  While nodes keep coming it stays on, so that the handler
+ * need not wake it for each.
+ */
+#include <linux/delay.h>
+#include <linux/jiffies.h>
+#include <linux/kernel.h>
+#include <linux/ktime.h>
+#include <linux/slab.h>
+#include <linux/workqueue.h>
+
+#include "internal.h"
+#include "trace.h"
+
+/* How long the worker stays on after its last find, and how often it looks. */
+#define KDN_STAY_NS	(200 * NSEC_PER_USEC)
+#define KDN_POLL_US	40
+
+/* How long to rest while a removal or an earlier event takes its time. */
+#define KDN_REST_MIN	1
+#define KDN_REST_MAX	(HZ / 4)
+
+/*
+ * A program that found the file just before its removal may place its watch
+ * just after the worker looked.  So nodes that still have an inode are looked
+ * at once more, this much later.
+ */
+#define KDN_RELOOK	(HZ / 4)
+
+#define KDN_ITEMS_MAX	8192
+
+/**
+ * enum kdn_todo - what a round decides for a node
+ * @KDN_KEEP: not yet: come back in the next round
+ * @KDN_TELL: tell its watchers
+ * @KDN_RELOOK_LATER: look once more after KDN_RELOOK
+ * @KDN_DROP: done
+ */
+enum kdn_todo {
+	KDN_KEEP,
+	KDN_TELL,
+	KDN_RELOOK_LATER,
+	KDN_DROP,
+};
+
+/**
+ * struct kdn_item - a node in the worker's hands
+ * @kn: the node, with a reference
+ * @since: when it was put into kdn_relook
+ * @first: it was not looked for before
+ * @todo: see &enum kdn_todo
+ */
+struct kdn_item {
+	struct kernfs_node *kn;
+	unsigned long since;
+	bool first;
+	enum kdn_todo todo;
+};
+
+/* All the worker's own; the counts are read by kdn_worker_pending() too. */
+static struct kdn_item *kdn_items;		/* to do, oldest first */
+static unsigned int kdn_nr_items;
+static struct kdn_item *kdn_relook;		/* a ring, oldest first */
+static unsigned int kdn_relook_head, kdn_relook_tail;
+static unsigned long kdn_dropped;		/* no room for these */
+static unsigned long kdn_rest = KDN_REST_MIN;
+static struct kdn_supers kdn_supers;
+
+static void kdn_worker(struct work_struct *work);
+static DECLARE_DELAYED_WORK(kdn_work, kdn_worker);
+
+static void kdn_drop(struct kernfs_node *kn)
+{
+	kernfs_put(kn);
+	WRITE_ONCE(kdn_dropped, kdn_dropped + 1);
+}
+
+static void kdn_add(struct kernfs_node *kn, bool first)
+{
+	if (kdn_nr_items == KDN_ITEMS_MAX) {
+		kdn_drop(kn);
+		return;
+	}
+	kdn_items[kdn_nr_items++] = (struct kdn_item) {
+		.kn = kn,
+		.first = first,
+	};
+}
+
+static void kdn_keep(struct kernfs_node *kn)
+{
+	trace_kdn_noted(kn);
+	kdn_add(kn, true);
+}
+
+static void kdn_relook_add(struct kernfs_node *kn)
+{
+	if (kdn_relook_head - kdn_relook_tail == KDN_ITEMS_MAX) {
+		kdn_drop(kn);
+		return;
+	}
+	kdn_relook[kdn_relook_head++ % KDN_ITEMS_MAX] = (struct kdn_item) {
+		.kn = kn,
+		.since = jiffies,
+	};
+}
+
+/* The jiffies until the oldest node of the relook ring is due, if there is one. */
+static unsigned long kdn_relook_due(void)
+{
+	unsigned long age;
+
+	age = jiffies - kdn_relook[kdn_relook_tail % KDN_ITEMS_MAX].since;
+	return age < KDN_RELOOK ? KDN_RELOOK - age : 0;
+}
+
+static void kdn_relook_take(void)
+{
+	while (kdn_relook_head != kdn_relook_tail && !kdn_relook_due())
+		kdn_add(kdn_relook[kdn_relook_tail++ % KDN_ITEMS_MAX].kn, false);
+}
+
+/* What to do for a node that is out, and raise @order by what it has to wait for. */
+static enum kdn_todo kdn_look(struct kdn_item *item, struct kdn_supers *supers,
+			      enum kdn_order *order)
+{
+	bool watched = false;
+	unsigned int i;
+	int inodes = 0;
+
+	for (i = 0; i < supers->nr; i++) {
+		switch (kdn_super_look(supers->sb[i], item->kn, item->first)) {
+		case KDN_WATCHED:
+			watched = true;
+			inodes++;
+			break;
+		case KDN_UNWATCHED:
+			inodes++;
+			break;
+		case KDN_NO_INODE:
+			break;
+		}
+	}
+	if (!inodes)
+		return KDN_DROP;
+
+	/* Unwatched ones count: a directory's watcher hears of its files. */
+	*order = max(*order, kdn_order(item->kn, inodes + 1));
+	if (watched)
+		return KDN_TELL;
+	return item->first ? KDN_RELOOK_LATER : KDN_DROP;
+}
+
+/* Tell the watchers of a node on every superblock. */
+static enum kdn_todo kdn_tell(struct kdn_item *item, struct kdn_supers *supers)
+{
+	enum kdn_todo todo = KDN_RELOOK_LATER;
+	unsigned int i;
+
+	for (i = 0; i < supers->nr; i++) {
+		struct inode *inode;
+
+		inode = kdn_super_inode(supers->sb[i], item->kn);
+		if (!inode)
+			continue;
+		if (kdn_deliver(inode, item->first) == KDN_LATER)
+			todo = KDN_KEEP;
+		iput(inode);
+	}
+	/* Marks on a superblock have been told, even if we come back. */
+	item->first = false;
+	return todo;
+}
+
+static void kdn_tell_all(unsigned int nr, struct kdn_supers *supers)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr; i++) {
+		struct kdn_item *item = &kdn_items[i];
+
+		if (item->todo == KDN_TELL)
+			item->todo = kdn_tell(item, supers);
+		cond_resched();
+	}
+}
+
+/* Carry out what was decided; what is left moves up. */
+static void kdn_settle(void)
+{
+	unsigned int i, kept = 0;
+
+	for (i = 0; i < kdn_nr_items; i++) {
+		struct kdn_item *item = &kdn_items[i];
+
+		switch (item->todo) {
+		case KDN_KEEP:
+		case KDN_TELL:
+			kdn_items[kept++] = *item;
+			break;
+		case KDN_RELOOK_LATER:
+			kdn_relook_add(item->kn);
+			break;
+		case KDN_DROP:
+			kernfs_put(item->kn);
+			break;
+		}
+	}
+	WRITE_ONCE(kdn_nr_items, kept);
+}
+
+/*
+ * One round.  The rings are emptied twice: a file that was noted before its
+ * directory, but on another CPU, may be in the second lot while the directory
+ * is in the first.  Its last IN_MODIFY goes to the directory's watcher too, so
+ * the first lot is told only when both lots are settled.
+ *
+ * Returns whether anything came or went.
+ */
+static bool kdn_round(void)
+{
+	enum kdn_order order = KDN_SETTLED;
+	unsigned int i, first_lot, before;
+	bool some_out = false;
+	bool busy;
+
+	kdn_relook_take();
+	busy = kdn_capture_take(kdn_keep);
+	first_lot = kdn_nr_items;
+	busy |= kdn_capture_take(kdn_keep);
+	before = kdn_nr_items;
+
+	for (i = 0; i < kdn_nr_items; i++) {
+		kdn_items[i].todo = kdn_node_out(kdn_items[i].kn) ?
+				    KDN_TELL : KDN_KEEP;
+		some_out |= kdn_items[i].todo == KDN_TELL;
+	}
+	/* Without memory to list the superblocks, all stay for the next round. */
+	if (!some_out || kdn_supers_get(&kdn_supers))
+		return busy;
+
+	for (i = 0; i < kdn_nr_items; i++)
+		if (kdn_items[i].todo == KDN_TELL)
+			kdn_items[i].todo = kdn_look(&kdn_items[i],
+						     &kdn_supers, &order);
+	if (order == KDN_SETTLED ||
+	    (order == KDN_SENDING && kdn_order_barrier()))
+		kdn_tell_all(first_lot, &kdn_supers);
+	kdn_settle();
+	kdn_supers_put(&kdn_supers);
+	return busy || kdn_nr_items != before;
+}
+
+static void kdn_worker(struct work_struct *work)
+{
+	u64 last;
+
+	kdn_capture_awake();
+	last = ktime_get_ns();
+	do {
+		if (kdn_round()) {
+			last = ktime_get_ns();
+			kdn_rest = KDN_REST_MIN;
+		}
+		usleep_range(KDN_POLL_US, 2 * KDN_POLL_US);
+	} while (ktime_get_ns() - last < KDN_STAY_NS || !kdn_capture_sleep());
+
+	/* After the flag was cleared: what is lost from now on wakes us. */
+	kdn_resync_check();
+
+	if (kdn_nr_items) {
+		queue_delayed_work(kdn_wq, &kdn_work, kdn_rest);
+		kdn_rest = min_t(unsigned long, 2 * kdn_rest, KDN_REST_MAX);
+	} else if (kdn_relook_head != kdn_relook_tail) {
+		queue_delayed_work(kdn_wq, &kdn_work, kdn_relook_due());
+	}
+}
+
+/**
+ * kdn_worker_kick - let the worker run now
+ *
+ * Context: any.
+ */
+void kdn_worker_kick(void)
+{
+	mod_delayed_work(kdn_wq, &kdn_work, 0);
+}
+
+/**
+ * kdn_worker_pending - nodes whose removal is not over or not yet told
+ *
+ * Context: any.
+ * Return: the count.
+ */
+unsigned int kdn_worker_pending(void)
+{
+	return READ_ONCE(kdn_nr_items);
+}
+
+/**
+ * kdn_worker_dropped - nodes for which the worker had no room
+ *
+ * Context: any.
+ * Return: the count.
+ */
+unsigned long kdn_worker_dropped(void)
+{
+	return READ_ONCE(kdn_dropped);
+}
+
+/**
+ * kdn_worker_init - allocate the worker's tables
+ *
+ * Context: process, may sleep.
+ * Return: 0, or -ENOMEM.
+ */
+int kdn_worker_init(void)
+{
+	kdn_items = kvcalloc(KDN_ITEMS_MAX, sizeof(*kdn_items), GFP_KERNEL);
+	kdn_relook = kvcalloc(KDN_ITEMS_MAX, sizeof(*kdn_relook), GFP_KERNEL);
+	if (!kdn_items || !kdn_relook) {
+		kvfree(kdn_items);
+		kvfree(kdn_relook);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+/**
+ * kdn_worker_exit - stop the worker and let go of all nodes
+ *
+ * Watchers of nodes that are out are told; nodes that are not are forgotten:
+ * the unload does not wait for somebody else's removal.
+ *
+ * Context: process, may sleep; the probe is off and no wake-up on its way.
+ */
+void kdn_worker_exit(void)
+{
+	unsigned int i;
+
+	cancel_delayed_work_sync(&kdn_work);
+	kdn_round();
+	for (i = 0; i < kdn_nr_items; i++)
+		kernfs_put(kdn_items[i].kn);
+	while (kdn_relook_head != kdn_relook_tail)
+		kernfs_put(kdn_relook[kdn_relook_tail++ % KDN_ITEMS_MAX].kn);
+	kdn_supers_free(&kdn_supers);
+	kvfree(kdn_items);
+	kvfree(kdn_relook);
+}
