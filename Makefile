@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# For people: 'make help' tells what there is. kbuild reads Kbuild instead.
+
+KDIR ?= /lib/modules/$(shell uname -r)/build
+KERNEL ?= 6.12
+
+modules: kdir
+	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
+
+modules_install: kdir
+	$(MAKE) -C $(KDIR) M=$(CURDIR) modules_install
+	depmod $(if $(INSTALL_MOD_PATH),-b $(INSTALL_MOD_PATH)) \
+		$$(cat $(KDIR)/include/config/kernel.release)
+
+# kbuild cleans whole trees: keep it out of the build root's libraries.
+clean: kdir
+	$(MAKE) -C $(KDIR) M=$(CURDIR) clean \
+		RCS_FIND_IGNORE='\( -name .git -o -name .cache \) -prune -o'
+
+kdir:
+	@test -f $(KDIR)/Makefile || { echo "No kernel headers in $(KDIR):" \
+		"install linux-headers-$$(uname -r), or name theirs with KDIR=" >&2; \
+		exit 1; }
+
+check:
+	@KERNELS='$(KERNELS)' TESTS='$(TESTS)' APPEND='$(APPEND)' scripts/check
+
+lint:
+	@KERNELS='$(KERNELS)' scripts/lint
+
+demo:
+	@scripts/demo $(KERNEL)
+
+update-kernels:
+	@scripts/setup
+	@scripts/get --update
+
+distclean:
+	rm -rf $(or $(KDN_CACHE),.cache)
+
+help:
+	@echo 'For the kernel in KDIR (the running one):'
+	@echo '  make                  build the module'
+	@echo '  make modules_install  install it, as root, for modprobe'
+	@echo '  make clean            remove what was built'
+	@echo
+	@echo "In virtual machines with Debian's kernels (scripts/kernels):"
+	@echo "  make check            run all tests on all kernels; a part of them:"
+	@echo "                        KERNELS='6.1 6.12' TESTS='test_a test_b'"
+	@echo '                        more kernel arguments: APPEND='
+	@echo '  make demo             show the module at work on one: KERNEL=6.12'
+	@echo '  make lint             checkpatch, sparse, shellcheck'
+	@echo '  make update-kernels   take the newest packages of the kernels'
+	@echo '  make distclean        remove all that these have made (.cache)'
+
+.PHONY: modules modules_install clean kdir check lint demo update-kernels \
+	distclean help

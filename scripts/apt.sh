@@ -1,0 +1,77 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Sourced after lib.sh: an apt of the project's own, with its state in the
+# cache folder. From the machine's apt it takes the mirror (or $KDN_MIRROR and
+# $KDN_SECURITY_MIRROR) and its network settings, and leaves it as it is.
+
+# shellcheck disable=SC2154 # cache is from lib.sh
+keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+apt=$cache/apt
+apt_options=(
+	-o Dir::State="$apt"
+	-o Dir::State::status="$apt/status"
+	-o Dir::Cache="$apt/cache"
+	-o Dir::Etc::SourceList="$apt/sources.list"
+	-o Dir::Etc::SourceParts=/dev/null
+	-o Dir::Etc::Preferences=/dev/null
+	-o Dir::Etc::PreferencesParts=/dev/null
+	-o APT::Architecture=amd64
+	-o APT::Architectures=amd64
+	-o APT::Sandbox::User=root
+	-o Acquire::Languages=none
+	-o Acquire::Retries=3
+)
+
+apt_get() { apt-get -qq "${apt_options[@]}" "$@"; }
+apt_cache() { apt-cache "${apt_options[@]}" "$@"; }
+
+# site REGEX: the first mirror of the machine's apt whose suite fits. What an
+# update would fetch tells, even where there has never been one.
+site()
+{
+	apt-get -o Debug::NoLocking=1 --print-uris update |
+		sed -En "s,^'(.*)/dists/($1)/main/binary-.*,\1,p" | head -n 1
+}
+
+# set_mirrors: set mirror and security_mirror.
+set_mirrors()
+{
+	local codename='(stable|oldstable|testing|sid|bullseye|bookworm|trixie|forky)'
+
+	mirror=${KDN_MIRROR:-$(site "$codename")}
+	[ "$mirror" ] || die "no Debian mirror in this machine's apt" \
+		"configuration: set KDN_MIRROR to one"
+	security_mirror=${KDN_SECURITY_MIRROR:-$(site "$codename-security")}
+	: "${security_mirror:=${mirror%/}-security}"
+}
+
+# apt_update: fetch the package index of all suites in the kernel list.
+apt_update()
+{
+	local suite site
+
+	say "fetching the package index"
+	set_mirrors
+	mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial"
+	: >"$apt/status"
+	kernel_list | awk '{ print $2 }' | tr , '\n' | sort -u |
+		while read -r suite; do
+			site=$mirror
+			[[ $suite == *-security ]] && site=$security_mirror
+			echo "deb [signed-by=$keyring target=Packages] $site $suite main"
+		done >"$apt/sources.list"
+	apt_get update -o APT::Update::Error-Mode=any ||
+		die "apt-get update failed, see above"
+}
+
+# fetch DIR PACKAGE...: download packages to DIR; what is there is kept.
+fetch()
+{
+	local dir=$1
+
+	shift
+	mkdir -p "$dir"
+	(cd "$dir" && apt_get download "$@") ||
+		die "could not download $*, see above; try again"
+}

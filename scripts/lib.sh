@@ -1,0 +1,73 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Sourced by the scripts beside it: messages, paths, the kernel list, and how
+# to run a command in the build root.
+#
+# All that the scripts make is in the cache folder, .cache or $KDN_CACHE:
+#
+#   root/          the build root, a small Debian with compiler and QEMU
+#   kernels/NAME/  a kernel: vmlinuz, release, version, and its headers
+#   build/NAME/    where the modules are built for it
+#   out/NAME/      the built modules, and what the last boot left
+#   out/tests/     the test programs and the guest's init
+#   log/           what the builds of the last check printed
+
+set -euo pipefail
+
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+mkdir -p "${KDN_CACHE:=$top/.cache}"
+cache=$(cd "$KDN_CACHE" && pwd)
+root=$cache/root
+
+say() { echo "== $*"; }
+die() { echo "${0##*/}: $*" >&2; exit 1; }
+
+# lock NAME: until this process ends, nobody else gets past the lock NAME.
+lock()
+{
+	local fd
+
+	exec {fd}>"$cache/$1.lock"
+	flock -n "$fd" && return
+	say "waiting for another ${0##*/} to finish (lock: $cache/$1.lock)"
+	flock "$fd"
+}
+
+kernel_list() { sed 's/#.*//; /^[[:space:]]*$/d' "$top/scripts/kernels"; }
+kernel_names() { kernel_list | awk '{ print $1 }'; }
+
+# find_kernel NAME: set suites, pattern and image to the fields of its line.
+find_kernel()
+{
+	local line
+
+	line=$(kernel_list | awk -v name="$1" '$1 == name')
+	[ "$line" ] || die "no kernel '$1' in scripts/kernels, only:" \
+		"$(kernel_names | xargs)"
+	# shellcheck disable=SC2034 # for the caller
+	read -r _ suites pattern image <<<"$line"
+}
+
+# in_root [DIR MOUNTPOINT]... -- CMD...: run CMD in the build root, with each
+# DIR bound to its MOUNTPOINT there. The mounts end with CMD, and CMD with us.
+in_root()
+{
+	local userns=()
+
+	((EUID == 0)) || userns=(--map-root-user)
+	# shellcheck disable=SC2016 # for the inner shell to expand
+	setpriv --pdeathsig KILL unshare "${userns[@]}" --mount --pid --fork --kill-child \
+		--mount-proc="$root/proc" bash -euc '
+		root=$1 && shift
+		mount --rbind /dev "$root/dev"
+		while [ "$1" != -- ]; do
+			mkdir -p "$root$2"
+			mount --bind "$1" "$root$2"
+			shift 2
+		done
+		shift
+		exec chroot "$root" env -i HOME=/ LC_ALL=C.UTF-8 \
+			PATH=/usr/sbin:/usr/bin "$@"
+	' in_root "$root" "$@"
+}
