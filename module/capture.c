@@ -46,7 +46,7 @@ struct kdn_ring {
 	unsigned int tail ____cacheline_aligned_in_smp;
 };
 
-static DEFINE_PER_CPU(struct kdn_ring, kdn_rings);
+static DEFINE_PER_CPU_ALIGNED(struct kdn_ring, kdn_rings);
 
 /* The worker is up, or has been told to get up. */
 static bool kdn_awake;
@@ -76,17 +76,20 @@ static struct kernfs_node *kdn_next(struct kernfs_node *pos,
 
 /*
  * An inode holds a reference on its node, on top of the one that keeps every
- * linked node.  So a node with that one alone has no inode, and since it can't
- * be looked up any more it will not get one: nobody is to be told.
+ * linked node and of those that the remover is known to hold.  So a node with
+ * these alone has no inode, and since it is about to be deactivated it will
+ * not get one: nobody is to be told.  (open_by_handle_at() may slip in between
+ * and leave one to the resync.)
  */
-static bool kdn_may_have_inode(struct kernfs_node *kn)
+static bool kdn_may_have_inode(struct kernfs_node *kn, int held)
 {
-	return atomic_read(&kn->count) > 1;
+	return atomic_read(&kn->count) > 1 + held;
 }
 
 /**
  * kdn_capture - note the nodes that a removal is about to take away
  * @kn: the node that __kernfs_remove() was called for
+ * @held: the references that its caller is known to hold on @kn
  *
  * Takes a reference on each node of @kn's subtree that may have an inode and
  * puts it into this CPU's ring.  Walks at most KDN_WALK_MAX nodes: climbing
@@ -96,7 +99,7 @@ static bool kdn_may_have_inode(struct kernfs_node *kn)
  * and it may count as NMI.  The caller of __kernfs_remove() holds kernfs's
  * lock for writing, so that the subtree does not change.
  */
-void kdn_capture(struct kernfs_node *kn)
+void kdn_capture(struct kernfs_node *kn, int held)
 {
 	struct kdn_ring *ring = this_cpu_ptr(&kdn_rings);
 	unsigned int head = ring->head;
@@ -105,9 +108,9 @@ void kdn_capture(struct kernfs_node *kn)
 	unsigned int steps = KDN_WALK_MAX;
 	struct kernfs_node *pos = kn;
 
-	ring->removals++;
+	WRITE_ONCE(ring->removals, ring->removals + 1);
 	do {
-		if (!kdn_may_have_inode(pos))
+		if (!kdn_may_have_inode(pos, pos == kn ? held : 0))
 			continue;
 		if (head == end)
 			break;
@@ -119,7 +122,7 @@ void kdn_capture(struct kernfs_node *kn)
 	if (!pos && head == ring->head)
 		return;
 
-	ring->noted += head - ring->head;
+	WRITE_ONCE(ring->noted, ring->noted + head - ring->head);
 	if (pos)
 		WRITE_ONCE(ring->lost, ring->lost + 1);
 	/* Publish: the slots before the head.  Pairs with the acquire there. */

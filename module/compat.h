@@ -8,10 +8,12 @@
 #ifndef KDN_COMPAT_H
 #define KDN_COMPAT_H
 
+#include <linux/dcache.h>
 #include <linux/fs.h>
 #include <linux/fsnotify.h>
 #include <linux/kernfs.h>
 #include <linux/mount.h>
+#include <linux/ptrace.h>
 
 #include "config.h"
 
@@ -34,6 +36,31 @@ static inline const char *kdn_name(const struct kernfs_node *kn)
 	return (__force const char *)READ_ONCE(kn->name);
 }
 
+/*
+ * Has the removal of a linked node begun?  cgroup can hide files: those are
+ * deactivated, too, for the time being.
+ */
+static inline bool kdn_removing(const struct kernfs_node *kn)
+{
+#ifdef HAVE_KERNFS_REMOVING
+	return READ_ONCE(kn->flags) & KERNFS_REMOVING;
+#else
+	return atomic_read(&kn->active) < 0;
+#endif
+}
+
+/* Where a function that was just entered returns to; 0 if nobody knows. */
+static inline unsigned long kdn_return_address(struct pt_regs *regs)
+{
+#if defined(CONFIG_X86)
+	return *(unsigned long *)kernel_stack_pointer(regs);
+#elif defined(CONFIG_ARM64)
+	return procedure_link_pointer(regs);
+#else
+	return 0;
+#endif
+}
+
 #ifdef HAVE_FSNOTIFY_SB_INFO
 static inline bool kdn_sb_marked(struct super_block *sb)
 {
@@ -51,6 +78,15 @@ static inline bool fsnotify_sb_has_watchers(struct super_block *sb)
 {
 	return atomic_long_read(&sb->s_fsnotify_connectors);
 }
+#endif
+
+/* Under the d_lock of @dir. */
+#ifdef HAVE_DENTRY_D_CHILDREN
+#define kdn_for_each_child(child, dir) \
+	hlist_for_each_entry(child, &(dir)->d_children, d_sib)
+#else
+#define kdn_for_each_child(child, dir) \
+	list_for_each_entry(child, &(dir)->d_subdirs, d_child)
 #endif
 
 #ifndef HAVE_FILE_OPEN_ROOT_MNT

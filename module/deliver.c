@@ -21,17 +21,45 @@
 /* The worker and the resync may come to the same inode. */
 static DEFINE_MUTEX(kdn_deliver_mutex);
 
+/*
+ * A mark of dnotify must be gone before its directory's other marks are
+ * destroyed: the kernel has it as a BUG_ON().  It goes when the directory is
+ * closed.  So a directory that somebody has open, or works in, is told when
+ * that is over, as on tmpfs.  What is open below it holds it too, but only
+ * through the dentry of a child.
+ */
+static bool kdn_dir_open(struct dentry *dir)
+{
+	struct dentry *child;
+	int known = 1;
+	bool open;
+
+	if (!d_is_dir(dir))
+		return false;
+	/* Leave only the children that are in use. */
+	shrink_dcache_parent(dir);
+	spin_lock(&dir->d_lock);
+	kdn_for_each_child(child, dir)
+		known++;
+	open = dir->d_lockref.count > known;
+	spin_unlock(&dir->d_lock);
+	return open;
+}
+
 static enum kdn_told __kdn_deliver(struct inode *inode, bool first)
 {
 	struct super_block *sb = inode->i_sb;
 	struct dentry *alias;
+	bool later;
 
 	/*
 	 * The VFS tells a mark on the whole superblock when the dentry dies,
 	 * whatever we did before.  So let an unused one die now, and the VFS
-	 * do it all.
+	 * do it all.  kernfs clears the link count just after it unlinks.
 	 */
 	if (kdn_selftest_native() && kdn_sb_marked(sb)) {
+		if (READ_ONCE(inode->i_nlink))
+			return KDN_LATER;
 		d_prune_aliases(inode);
 		first = false;
 	}
@@ -45,13 +73,16 @@ static enum kdn_told __kdn_deliver(struct inode *inode, bool first)
 	 * has not and will not: the last dentry died before the removal.
 	 */
 	alias = d_find_any_alias(inode);
-	if (!alias && atomic_read(&inode->i_count) > KDN_INODE_REFS)
-		return KDN_LATER;
-
-	fsnotify_inoderemove(inode);
-	trace_kdn_delivered(inode);
+	if (alias)
+		later = kdn_dir_open(alias);
+	else
+		later = atomic_read(&inode->i_count) > KDN_INODE_REFS;
+	if (!later) {
+		fsnotify_inoderemove(inode);
+		trace_kdn_delivered(inode);
+	}
 	dput(alias);
-	return KDN_TOLD;
+	return later ? KDN_LATER : KDN_TOLD;
 }
 
 /**

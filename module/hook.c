@@ -14,6 +14,10 @@
 
 #include "internal.h"
 
+#ifndef CONFIG_HAVE_FUNCTION_ARG_ACCESS_API
+#error "kernfs_delete_notify: this architecture can't tell a kprobe a function's arguments"
+#endif
+
 static char *symbol = "";
 module_param(symbol, charp, 0444);
 MODULE_PARM_DESC(symbol, "Function to probe instead of the one found by itself; it is proved all the same");
@@ -33,16 +37,16 @@ static const char * const kdn_symbols[] = {
 static const char *kdn_symbol;
 
 /*
- * Context: see kdn_capture().  The node is linked and still active here: this
- * is the beginning of its removal.  One without a parent is the root of a
- * hierarchy without superblocks; one that is not linked was removed before.
+ * Context: see kdn_capture().  This is the beginning of the removal.  A node
+ * without a parent is the root of a hierarchy without superblocks; one that is
+ * not linked was removed before.
  */
 static int kdn_hook_hit(struct kprobe *p, struct pt_regs *regs)
 {
 	struct kernfs_node *kn = (void *)regs_get_kernel_argument(regs, 0);
 
 	if (kn && kdn_parent(kn) && !RB_EMPTY_NODE(&kn->rb))
-		kdn_capture(kn);
+		kdn_capture(kn, kdn_selftest_held(regs));
 	return 0;
 }
 NOKPROBE_SYMBOL(kdn_hook_hit);
@@ -127,8 +131,10 @@ const char *kdn_hook_symbol(void)
 /**
  * kdn_hook_armed - is the probe in place?
  *
+ * Knows nothing of the switch for all kprobes, kprobes/enabled in debugfs.
+ *
  * Context: any.
- * Return: false before it is armed or after somebody has disabled it.
+ * Return: whether it is registered and not disabled.
  */
 bool kdn_hook_armed(void)
 {

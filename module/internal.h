@@ -33,7 +33,7 @@ unsigned long kdn_hook_missed(void);
 /* capture.c */
 int kdn_capture_init(void);
 void kdn_capture_exit(void);
-void kdn_capture(struct kernfs_node *kn);
+void kdn_capture(struct kernfs_node *kn, int held);
 bool kdn_capture_take(void (*keep)(struct kernfs_node *kn));
 void kdn_capture_awake(void);
 bool kdn_capture_sleep(void);
@@ -65,7 +65,9 @@ enum kdn_order {
 
 int kdn_order_init(struct kernfs_node *dir, const char *name);
 void kdn_order_exit(void);
-enum kdn_order kdn_order(struct kernfs_node *kn, int known);
+bool kdn_order_queued(struct kernfs_node *kn);
+int kdn_order_refs(struct kernfs_node *kn);
+enum kdn_order kdn_order(int refs, int known);
 bool kdn_order_barrier(void);
 
 /* super.c */
@@ -98,13 +100,13 @@ int kdn_super_init(void);
 void kdn_super_exit(void);
 int kdn_supers_get(struct kdn_supers *supers);
 void kdn_supers_put(struct kdn_supers *supers);
+void kdn_supers_put_last(struct kdn_supers *supers);
 void kdn_supers_free(struct kdn_supers *supers);
 struct kernfs_node *kdn_super_root(struct super_block *sb);
 enum kdn_look kdn_super_look(struct super_block *sb, struct kernfs_node *kn,
 			     bool first);
 struct inode *kdn_super_inode(struct super_block *sb, struct kernfs_node *kn);
 bool kdn_node_out(struct kernfs_node *kn);
-bool kdn_node_leaving(struct kernfs_node *kn);
 
 /* deliver.c */
 
@@ -112,7 +114,7 @@ bool kdn_node_leaving(struct kernfs_node *kn);
  * enum kdn_told - what became of an inode's watchers
  * @KDN_TOLD: they have read, or will now read, that the file is gone
  * @KDN_NOBODY: there were none left to tell
- * @KDN_LATER: the VFS may be telling them at this moment; look again
+ * @KDN_LATER: not now: the VFS may be about to, or the directory is open
  */
 enum kdn_told {
 	KDN_TOLD,
@@ -131,14 +133,16 @@ static inline bool kdn_inode_watched(struct inode *inode)
 int kdn_resync_init(void);
 void kdn_resync_start(void);
 void kdn_resync_exit(void);
-void kdn_resync_now(void);
+void kdn_resync_soon(void);
 void kdn_resync_check(void);
+bool kdn_resync_behind(void);
 unsigned long kdn_resync_lost(void);
 
 /* selftest.c */
 int kdn_selftest_init(void);
 int kdn_selftest(const char *symbol);
 bool kdn_selftest_native(void);
+int kdn_selftest_held(struct pt_regs *regs);
 const struct super_operations *kdn_selftest_ops(void);
 
 /* status.c */

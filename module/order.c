@@ -10,6 +10,7 @@
 #include <linux/delay.h>
 #include <linux/fs.h>
 #include <linux/kernfs.h>
+#include <linux/limits.h>
 
 #include "internal.h"
 
@@ -20,32 +21,55 @@
 /* A file of our own, for kernfs to notify. */
 static struct kernfs_node *kdn_barrier_kn;
 
-static bool kdn_queued(struct kernfs_node *kn)
+/**
+ * kdn_order_queued - is a file on the list of those to be notified?
+ * @kn: the node, a file, which the caller keeps from being freed
+ *
+ * Context: any.
+ * Return: whether it is.
+ */
+bool kdn_order_queued(struct kernfs_node *kn)
 {
 	return READ_ONCE(kn->attr.notify_next);
 }
 
 /**
- * kdn_order - has kernfs sent all that it had queued for a removed node?
+ * kdn_order_refs - what kdn_order() needs to be told of a removed node
  * @kn: the node, out, so that its owner notifies it no more
+ *
+ * To be called before the node's inodes are counted, for kdn_order() to err on
+ * the side of caution if one of them goes away meanwhile.
+ *
+ * Context: any.
+ * Return: the references on the node; of a directory or symlink, which kernfs
+ * does not notify, none; and more than there can be while the node is queued.
+ */
+int kdn_order_refs(struct kernfs_node *kn)
+{
+	if (kernfs_type(kn) != KERNFS_FILE)
+		return 0;
+	return kdn_order_queued(kn) ? INT_MAX : atomic_read(&kn->count);
+}
+
+/**
+ * kdn_order - has kernfs sent all that it had queued for a removed node?
+ * @refs: what kdn_order_refs() returned for it
  * @known: the references on it that the caller can account for: those of its
  *         inodes and its own
  *
  * The list holds a reference until the event has been sent.  If there is none
  * that the caller does not know of, no event is on its way.  There may be one
- * for another reason, such as a remover that has not yet returned: then the
- * answer errs on the side of caution.
+ * for another reason, such as a remover that has not yet returned: that only
+ * costs a barrier.
  *
  * Context: any.
  * Return: see &enum kdn_order.
  */
-enum kdn_order kdn_order(struct kernfs_node *kn, int known)
+enum kdn_order kdn_order(int refs, int known)
 {
-	if (kernfs_type(kn) != KERNFS_FILE)
-		return KDN_SETTLED;
-	if (kdn_queued(kn))
+	if (refs == INT_MAX)
 		return KDN_QUEUED;
-	return atomic_read(&kn->count) > known ? KDN_SENDING : KDN_SETTLED;
+	return refs > known ? KDN_SENDING : KDN_SETTLED;
 }
 
 /**
@@ -63,7 +87,7 @@ bool kdn_order_barrier(void)
 	unsigned int tries = KDN_BARRIER_TRIES;
 
 	kernfs_notify(kdn_barrier_kn);
-	while (kdn_queued(kdn_barrier_kn)) {
+	while (kdn_order_queued(kdn_barrier_kn)) {
 		if (!--tries)
 			return false;
 		usleep_range(KDN_BARRIER_US, 2 * KDN_BARRIER_US);

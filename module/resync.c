@@ -5,7 +5,7 @@
  * Walks the inodes of all watched superblocks and tells the watchers of each
  * whose node is out.  It runs at load, for removals from before; when
  * something was lost on the way from the handler to the worker, or the probe
- * was passed over; again when it met nodes in the middle of their removal; and
+ * was passed over; again when it met nodes that could not be told yet; and
  * every resync_seconds, on a timer that does not wake an idle CPU.
  */
 #include <linux/fs.h>
@@ -31,14 +31,12 @@
 /* The most inodes to pass while the superblock's list is locked. */
 #define KDN_STRIDE		256
 
+/* The most directories to tell in one walk. */
+#define KDN_DIRS_MAX		512
+
 static unsigned int resync_seconds = 60;
 module_param(resync_seconds, uint, 0444);
 MODULE_PARM_DESC(resync_seconds, "Seconds between walks over all watched inodes, 0 for none, at most 86400 (default 60)");
-
-/* What was lost or missed, when last looked at. */
-static unsigned long kdn_seen;
-static unsigned long kdn_retry = KDN_RETRY_MIN;
-static struct kdn_supers kdn_supers;
 
 static void kdn_resync(struct work_struct *work);
 static DECLARE_DELAYED_WORK(kdn_resync_work, kdn_resync);
@@ -46,9 +44,69 @@ static DECLARE_DELAYED_WORK(kdn_resync_work, kdn_resync);
 static void kdn_resync_tick(struct work_struct *work);
 static DECLARE_DEFERRABLE_WORK(kdn_tick_work, kdn_resync_tick);
 
-/* Has all been sent that kernfs had queued for @kn?  May sleep. */
-static bool kdn_resync_order(struct kernfs_node *kn)
+/* What was lost or missed: when a resync was last asked for, and last done. */
+static unsigned long kdn_asked;
+static unsigned long kdn_served;
+
+/* The work item's own. */
+static struct kdn_supers kdn_supers;
+static struct inode *kdn_dirs[KDN_DIRS_MAX];
+static unsigned int kdn_nr_dirs;
+static unsigned long kdn_retry = KDN_RETRY_MIN;
+static bool kdn_told_some;	/* in this walk */
+static bool kdn_more_dirs;	/* than there was room for */
+static bool kdn_again;		/* something is to be looked at again */
+static bool kdn_unsettled;	/* because events from before are on their way */
+
+/* Run in @delay or, if that is sooner, when it would have run anyway. */
+static void kdn_resync_in(unsigned long delay)
 {
+	if (!delayed_work_pending(&kdn_resync_work) ||
+	    time_before(jiffies + delay, kdn_resync_work.timer.expires))
+		mod_delayed_work(kdn_wq, &kdn_resync_work, delay);
+}
+
+static unsigned long kdn_resync_misses(void)
+{
+	return kdn_resync_lost() + kdn_hook_missed();
+}
+
+/*
+ * Walk the inodes of @sb.  @want says, under the list's lock, whether one is
+ * of interest; @visit gets those, with a reference and the lock dropped.  The
+ * reference keeps the inode's place in the list.
+ */
+static void kdn_walk(struct super_block *sb, bool (*want)(struct inode *inode),
+		     void (*visit)(struct inode *inode))
+{
+	struct inode *inode, *last = NULL;
+	unsigned int passed = 0;
+
+	spin_lock(&sb->s_inode_list_lock);
+	list_for_each_entry(inode, &sb->s_inodes, i_sb_list) {
+		bool wanted = want(inode);
+
+		if (!wanted && ++passed < KDN_STRIDE)
+			continue;
+		if (!igrab(inode))
+			continue;
+		spin_unlock(&sb->s_inode_list_lock);
+		passed = 0;
+		iput(last);
+		last = inode;
+		if (wanted)
+			visit(inode);
+		cond_resched();
+		spin_lock(&sb->s_inode_list_lock);
+	}
+	spin_unlock(&sb->s_inode_list_lock);
+	iput(last);
+}
+
+/* Has all been sent that kernfs had queued for @kn?  May sleep. */
+static bool kdn_settled(struct kernfs_node *kn)
+{
+	int refs = kdn_order_refs(kn);
 	unsigned int i;
 	int inodes = 0;
 
@@ -56,7 +114,7 @@ static bool kdn_resync_order(struct kernfs_node *kn)
 		if (kdn_super_look(kdn_supers.sb[i], kn, false) != KDN_NO_INODE)
 			inodes++;
 
-	switch (kdn_order(kn, inodes)) {
+	switch (kdn_order(refs, inodes)) {
 	case KDN_SETTLED:
 		return true;
 	case KDN_SENDING:
@@ -66,114 +124,158 @@ static bool kdn_resync_order(struct kernfs_node *kn)
 	}
 }
 
-/* Returns false if @inode is to be looked at again. */
-static bool kdn_resync_inode(struct inode *inode)
+static void kdn_resync_tell(struct inode *inode)
 {
-	/* The inode is watched, so it is set up, and it holds its node. */
-	struct kernfs_node *kn = inode->i_private;
-
-	if (!kdn_node_leaving(kn))
-		return true;
-	if (!kdn_node_out(kn) || !kdn_resync_order(kn))
-		return false;
-
 	switch (kdn_deliver(inode, false)) {
 	case KDN_TOLD:
-		trace_kdn_resynced(kn);
+		kdn_told_some = true;
+		trace_kdn_resynced(inode->i_private);
 		atomic_long_inc(&kdn_counters.resync_found);
-		return true;
+		break;
 	case KDN_LATER:
-		return false;
-	default:
-		return true;
+		kdn_again = true;
+		break;
+	case KDN_NOBODY:
+		break;
+	}
+}
+
+/* A watched inode: it is set up, and it holds its node. */
+static void kdn_visit_watched(struct inode *inode)
+{
+	struct kernfs_node *kn = inode->i_private;
+
+	if (!kdn_node_out(kn)) {
+		kdn_again |= kdn_removing(kn);
+	} else if (kernfs_type(kn) != KERNFS_DIR) {
+		if (kdn_settled(kn))
+			kdn_resync_tell(inode);
+		else
+			kdn_unsettled = true;
+	} else if (kdn_nr_dirs < KDN_DIRS_MAX && igrab(inode)) {
+		kdn_dirs[kdn_nr_dirs++] = inode;
+	} else {
+		kdn_more_dirs = true;
 	}
 }
 
 /*
- * Walk the inodes of @sb.  The one in hand has a reference and so keeps its
- * place in the list while the lock is dropped.  Returns false if some are to
- * be looked at again.
+ * The list's lock keeps the inode, which is taken off the list before it lets
+ * go of its node.
  */
-static bool kdn_resync_super(struct super_block *sb)
+static bool kdn_want_queued(struct inode *inode)
 {
-	struct inode *inode, *last = NULL;
-	unsigned int passed = 0;
-	bool done = true;
+	struct kernfs_node *kn = READ_ONCE(inode->i_private);
 
+	return kn && kernfs_type(kn) == KERNFS_FILE && kdn_node_out(kn) &&
+	       kdn_order_queued(kn);
+}
+
+static void kdn_visit_queued(struct inode *inode)
+{
+	kdn_unsettled = true;
+}
+
+static void kdn_resync_once(struct super_block *sb)
+{
+	kdn_told_some = false;
+	kdn_more_dirs = false;
+	kdn_walk(sb, kdn_inode_watched, kdn_visit_watched);
+
+	/*
+	 * These directories were out by now, and so were all files in them: if
+	 * none of those is queued, nothing is that their watchers must hear.
+	 */
+	if (kdn_nr_dirs) {
+		kdn_walk(sb, kdn_want_queued, kdn_visit_queued);
+		kdn_unsettled |= !kdn_order_barrier();
+	}
+	while (kdn_nr_dirs) {
+		struct inode *inode = kdn_dirs[--kdn_nr_dirs];
+
+		if (!kdn_unsettled)
+			kdn_resync_tell(inode);
+		iput(inode);
+	}
+}
+
+static void kdn_resync_super(struct super_block *sb)
+{
 	/*
 	 * A removal whose nodes were lost may not have deactivated them yet.
 	 * This waits until it has: it takes kernfs's lock for reading.
 	 */
 	kernfs_put(kernfs_find_and_get(kdn_super_root(sb), ""));
 
-	spin_lock(&sb->s_inode_list_lock);
-	list_for_each_entry(inode, &sb->s_inodes, i_sb_list) {
-		if (!kdn_inode_watched(inode) && ++passed < KDN_STRIDE)
-			continue;
-		if (!igrab(inode))
-			continue;
-		spin_unlock(&sb->s_inode_list_lock);
-		passed = 0;
-		iput(last);
-		last = inode;
-		if (kdn_inode_watched(inode) && !kdn_resync_inode(inode))
-			done = false;
-		cond_resched();
-		spin_lock(&sb->s_inode_list_lock);
-	}
-	spin_unlock(&sb->s_inode_list_lock);
-	iput(last);
-	return done;
+	do
+		kdn_resync_once(sb);
+	while (kdn_more_dirs && kdn_told_some);
+	kdn_again |= kdn_more_dirs;
 }
 
 static void kdn_resync(struct work_struct *work)
 {
-	unsigned int i;
-	bool done;
+	unsigned long misses = kdn_resync_misses();
 
 	atomic_long_inc(&kdn_counters.resyncs);
-	done = !kdn_supers_get(&kdn_supers);
-	for (i = 0; i < kdn_supers.nr; i++)
-		done &= kdn_resync_super(kdn_supers.sb[i]);
-	kdn_supers_put(&kdn_supers);
+	kdn_again = false;
+	/* Without memory to list the superblocks, nothing is. */
+	kdn_unsettled = kdn_supers_get(&kdn_supers);
+	while (kdn_supers.nr) {
+		kdn_resync_super(kdn_supers.sb[kdn_supers.nr - 1]);
+		kdn_supers_put_last(&kdn_supers);
+	}
+	if (!kdn_unsettled)
+		WRITE_ONCE(kdn_served, misses);
 
-	if (done) {
-		kdn_retry = KDN_RETRY_MIN;
-	} else {
-		queue_delayed_work(kdn_wq, &kdn_resync_work, kdn_retry);
+	if (kdn_again || kdn_unsettled) {
+		kdn_resync_in(kdn_retry);
 		kdn_retry = min_t(unsigned long, 2 * kdn_retry, KDN_RETRY_MAX);
+	} else {
+		kdn_retry = KDN_RETRY_MIN;
 	}
 }
 
 static void kdn_resync_tick(struct work_struct *work)
 {
-	kdn_resync_now();
+	kdn_resync_in(0);
 	queue_delayed_work(kdn_wq, &kdn_tick_work, resync_seconds * HZ);
 }
 
 /**
- * kdn_resync_now - start a resync
+ * kdn_resync_soon - start a resync shortly
  *
- * Context: any.
+ * Context: process.
  */
-void kdn_resync_now(void)
+void kdn_resync_soon(void)
 {
-	mod_delayed_work(kdn_wq, &kdn_resync_work, 0);
+	kdn_resync_in(KDN_RESYNC_DELAY);
 }
 
 /**
- * kdn_resync_check - start a resync soon if anything was lost or missed
+ * kdn_resync_check - start a resync shortly if anything was lost or missed
  *
- * Context: any.
+ * Context: the worker alone.
  */
 void kdn_resync_check(void)
 {
-	unsigned long now = kdn_resync_lost() + kdn_hook_missed();
+	unsigned long misses = kdn_resync_misses();
 
-	if (now != READ_ONCE(kdn_seen)) {
-		WRITE_ONCE(kdn_seen, now);
-		queue_delayed_work(kdn_wq, &kdn_resync_work, KDN_RESYNC_DELAY);
-	}
+	if (misses == kdn_asked)
+		return;
+	kdn_asked = misses;
+	kdn_resync_soon();
+}
+
+/**
+ * kdn_resync_behind - are there losses that no resync has made good yet?
+ *
+ * Context: any.
+ * Return: whether nodes may be missing among those that the worker has.
+ */
+bool kdn_resync_behind(void)
+{
+	return READ_ONCE(kdn_served) != kdn_resync_misses();
 }
 
 /**
@@ -210,19 +312,22 @@ int kdn_resync_init(void)
  */
 void kdn_resync_start(void)
 {
-	kdn_resync_now();
+	kdn_resync_in(0);
 	if (resync_seconds)
 		queue_delayed_work(kdn_wq, &kdn_tick_work, resync_seconds * HZ);
 }
 
 /**
- * kdn_resync_exit - stop it
+ * kdn_resync_exit - stop it; if a walk was due, after that
  *
  * Context: process, may sleep; the worker is off.
  */
 void kdn_resync_exit(void)
 {
 	cancel_delayed_work_sync(&kdn_tick_work);
-	cancel_delayed_work_sync(&kdn_resync_work);
+	if (cancel_delayed_work_sync(&kdn_resync_work)) {
+		kdn_resync(NULL);
+		cancel_delayed_work_sync(&kdn_resync_work);
+	}
 	kdn_supers_free(&kdn_supers);
 }

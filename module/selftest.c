@@ -5,13 +5,14 @@
  * At load: do kprobes fire?  Does the function to be probed get the node that
  * is removed as its first argument, once, at the beginning of the removal?
  * Does the kernel clear the link count of a removed node's inode, that is, has
- * it support of its own?  The node is a file of the module in sysfs.
+ * it support of its own?  The nodes are the module's own, in sysfs.
  */
 #include <linux/err.h>
 #include <linux/fcntl.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/kernel.h>
+#include <linux/kobject.h>
 #include <linux/kprobes.h>
 #include <linux/module.h>
 #include <linux/mount.h>
@@ -19,9 +20,12 @@
 
 #include "internal.h"
 
-/* A file /sys/module/kernfs_delete_notify/selftest that nobody can read. */
+/* The module's directory, and in it something that nobody can read. */
+#define KDN_DIR		(&THIS_MODULE->mkobj.kobj)
+#define KDN_NAME	"selftest"
+
 static struct module_attribute kdn_attr = {
-	.attr = { .name = "selftest", .mode = 0400 },
+	.attr = { .name = KDN_NAME, .mode = 0400 },
 };
 
 static const struct super_operations *kdn_ops;
@@ -29,17 +33,27 @@ static bool kdn_native;
 
 /**
  * struct kdn_proof - what a probe on trial has reported
- * @kn: the node that will be removed
- * @fired: it was called
- * @hits: it was called with @kn as the first argument
- * @linked: @kn was linked and active at the last hit
+ * @kn: the node that is removed, on which the trial holds a reference
+ * @fired: the probe fired
+ * @hits: it fired with @kn as the first argument
+ * @linked: @kn was linked and active then
+ * @refs: the references on @kn then
+ * @caller: where the function would have returned to
  */
-static struct kdn_proof {
+struct kdn_proof {
 	struct kernfs_node *kn;
 	bool fired;
 	unsigned int hits;
 	bool linked;
-} kdn_proof;
+	int refs;
+	unsigned long caller;
+};
+
+static struct kdn_proof kdn_proof;
+
+/* The caller that removes by name, and how many references it holds. */
+static unsigned long kdn_caller;
+static int kdn_held;
 
 /*
  * Context: a kprobe's handler, on any function at all: the argument is compared
@@ -49,36 +63,17 @@ static int kdn_proof_hit(struct kprobe *p, struct pt_regs *regs)
 {
 	struct kernfs_node *kn = kdn_proof.kn;
 
-	kdn_proof.fired = true;
+	WRITE_ONCE(kdn_proof.fired, true);
 	if (kn && (void *)regs_get_kernel_argument(regs, 0) == kn) {
 		kdn_proof.hits++;
-		kdn_proof.linked = !kdn_node_leaving(kn) &&
+		kdn_proof.linked = atomic_read(&kn->active) >= 0 &&
 				   !RB_EMPTY_NODE(&kn->rb);
+		kdn_proof.refs = atomic_read(&kn->count);
+		kdn_proof.caller = kdn_return_address(regs);
 	}
 	return 0;
 }
 NOKPROBE_SYMBOL(kdn_proof_hit);
-
-static int kdn_file_create(void)
-{
-	struct kobject *dir = &THIS_MODULE->mkobj.kobj;
-	int err = sysfs_create_file(dir, &kdn_attr.attr);
-
-	if (err) {
-		pr_err("the selftest could not create its file in sysfs: error %d\n",
-		       err);
-		return err;
-	}
-	kdn_proof = (struct kdn_proof) {
-		.kn = kernfs_find_and_get(dir->sd, kdn_attr.attr.name),
-	};
-	return 0;
-}
-
-static void kdn_file_remove(void)
-{
-	sysfs_remove_file(&THIS_MODULE->mkobj.kobj, &kdn_attr.attr);
-}
 
 /* Something of our own to probe, for the question whether probes fire. */
 static noinline void kdn_canary(void)
@@ -90,12 +85,12 @@ static noinline void kdn_canary(void)
 static int kdn_test_kprobes(void)
 {
 	struct kprobe kp = {
-		.addr = (kprobe_opcode_t *)kdn_canary,
+		.symbol_name = KBUILD_MODNAME ":kdn_canary",
 		.pre_handler = kdn_proof_hit,
 	};
 	int err;
 
-	kdn_proof.fired = false;
+	kdn_proof = (struct kdn_proof) { };
 	err = register_kprobe(&kp);
 	if (!err) {
 		kdn_canary();
@@ -109,35 +104,45 @@ static int kdn_test_kprobes(void)
 }
 
 /*
- * Remove the file and look at its inode.  A mount of our own does not
- * depend on where, or whether, the caller of insmod sees sysfs.
+ * Remove a file and look at its inode.  A mount of our own does not depend on
+ * where, or whether, the caller of insmod sees sysfs; it lasts until insmod
+ * returns, when the last reference on the file goes.
  */
 static int kdn_test_native(void)
 {
 	struct file_system_type *type = get_fs_type("sysfs");
 	struct vfsmount *mnt;
 	struct file *file;
+	int err;
 
 	mnt = type ? kern_mount(type) : ERR_PTR(-ENODEV);
 	if (IS_ERR(mnt)) {
-		kdn_file_remove();
-		pr_err("the selftest could not mount sysfs for itself: error %ld\n",
-		       PTR_ERR(mnt));
-		return PTR_ERR(mnt);
+		err = PTR_ERR(mnt);
+		goto out_type;
 	}
 	kdn_ops = mnt->mnt_sb->s_op;
-	file = file_open_root_mnt(mnt, "module/" KBUILD_MODNAME "/selftest",
+
+	err = sysfs_create_file(KDN_DIR, &kdn_attr.attr);
+	if (err)
+		goto out_mnt;
+	file = file_open_root_mnt(mnt, "module/" KBUILD_MODNAME "/" KDN_NAME,
 				  O_PATH, 0);
-	kdn_file_remove();
+	sysfs_remove_file(KDN_DIR, &kdn_attr.attr);
 	if (IS_ERR(file)) {
-		pr_err("the selftest could not look at its file in sysfs: error %ld\n",
-		       PTR_ERR(file));
-	} else {
-		kdn_native = !file_inode(file)->i_nlink;
-		fput(file);
+		err = PTR_ERR(file);
+		goto out_mnt;
 	}
+	kdn_native = !file_inode(file)->i_nlink;
+	fput(file);
+out_mnt:
 	kern_unmount(mnt);
-	return PTR_ERR_OR_ZERO(file);
+out_type:
+	if (type)
+		module_put(type->owner);
+	if (err)
+		pr_err("the selftest could not look at a file of its own in sysfs: error %d\n",
+		       err);
+	return err;
 }
 
 /**
@@ -151,45 +156,53 @@ int kdn_selftest_init(void)
 {
 	int err = kdn_test_kprobes();
 
+	return err ? err : kdn_test_native();
+}
+
+/* Remove a file by its name, under the probe @kp. */
+static int kdn_try_file(struct kprobe *kp)
+{
+	int err = sysfs_create_file(KDN_DIR, &kdn_attr.attr);
+
 	if (err)
 		return err;
-	err = kdn_file_create();
-	if (err)
-		return err;
-	err = kdn_test_native();
-	kernfs_put(kdn_proof.kn);
+	kdn_proof = (struct kdn_proof) {
+		.kn = kernfs_find_and_get(KDN_DIR->sd, KDN_NAME),
+	};
+	err = register_kprobe(kp);
+	sysfs_remove_file(KDN_DIR, &kdn_attr.attr);
+	if (!err)
+		unregister_kprobe(kp);
 	return err;
 }
 
-/**
- * kdn_selftest - prove that a function is the one to probe
- * @symbol: its name
- *
- * Removes a file under a probe that only compares.  To pass, the function must
- * have been called with the file's node as first argument exactly once, when
- * the node was still linked and active.
- *
- * Context: process, may sleep.
- * Return: 0; -ENOENT if there is no such function; -ENXIO if it failed, or
- * another error: these with a line in the log.
- */
-int kdn_selftest(const char *symbol)
+/* Remove a directory, which has a way of its own into kernfs, under @kp. */
+static int kdn_try_dir(struct kprobe *kp)
+{
+	struct kobject *dir = kobject_create_and_add(KDN_NAME, KDN_DIR);
+	int err;
+
+	if (!dir)
+		return -ENOMEM;
+	kernfs_get(dir->sd);
+	kdn_proof = (struct kdn_proof) { .kn = dir->sd };
+	err = register_kprobe(kp);
+	kobject_del(dir);
+	if (!err)
+		unregister_kprobe(kp);
+	kobject_put(dir);
+	return err;
+}
+
+static int kdn_prove(const char *symbol, int (*try)(struct kprobe *kp))
 {
 	struct kprobe kp = {
 		.symbol_name = symbol,
 		.pre_handler = kdn_proof_hit,
 	};
-	int err;
+	int err = try(&kp);
 
-	err = kdn_file_create();
-	if (err)
-		return err;
-	err = register_kprobe(&kp);
-	kdn_file_remove();
-	if (!err)
-		unregister_kprobe(&kp);
-	kernfs_put(kdn_proof.kn);
-	if (err == -ENOENT)
+	if (err == -ENOENT || err == -ENOMEM)
 		return err;
 	if (err) {
 		pr_err("the probe on %s could not be registered: error %d\n",
@@ -204,6 +217,64 @@ int kdn_selftest(const char *symbol)
 	       "got its node, but not once and at the beginning,");
 	return -ENXIO;
 }
+
+/**
+ * kdn_selftest - prove that a function is the one to probe
+ * @symbol: its name
+ *
+ * Removes a file and a directory under a probe that only compares.  To pass,
+ * the function must have been called with the node as first argument exactly
+ * once, when it was still linked and active.
+ *
+ * Context: process, may sleep.
+ * Return: 0; -ENOENT if there is no such function; -ENOMEM; -ENXIO if it
+ * failed, or another error: these with a line in the log.
+ */
+int kdn_selftest(const char *symbol)
+{
+	int err = kdn_prove(symbol, kdn_try_file);
+
+	if (!err) {
+		/*
+		 * What the caller held: without the trial's own reference, and
+		 * the one of every linked node.  If somebody has looked the
+		 * file up, it has an inode now, and this is no measure.
+		 */
+		kdn_held = kdn_proof.refs - 2;
+		kdn_caller = atomic_read(&kdn_proof.kn->count) == 1 ?
+			     kdn_proof.caller : 0;
+	}
+	kernfs_put(kdn_proof.kn);
+	kdn_proof.kn = NULL;
+	if (err)
+		return err;
+
+	err = kdn_prove(symbol, kdn_try_dir);
+	/* A tracer that diverts all returns makes all callers look the same. */
+	if (kdn_caller == kdn_proof.caller)
+		kdn_caller = 0;
+	kernfs_put(kdn_proof.kn);
+	kdn_proof.kn = NULL;
+	return err;
+}
+
+/**
+ * kdn_selftest_held - the references that a remover holds on the node
+ * @regs: the registers at the entry of the probed function
+ *
+ * Most removals are of a file by its name, by a caller that may hold a
+ * reference.  It is known by where it is returned to; nothing is known of
+ * others.
+ *
+ * Context: the kprobe's handler.
+ * Return: the count: not more than it is.
+ */
+int kdn_selftest_held(struct pt_regs *regs)
+{
+	return kdn_caller && kdn_return_address(regs) == kdn_caller ?
+	       kdn_held : 0;
+}
+NOKPROBE_SYMBOL(kdn_selftest_held);
 
 /**
  * kdn_selftest_native - does this kernel tell watchers by itself?

@@ -84,6 +84,7 @@ int kdn_status_init(void)
 err:
 	pr_err("/sys/kernel/" KBUILD_MODNAME " could not be created: error %d\n",
 	       err);
+	kobject_del(kdn_kobj);
 	kobject_put(kdn_kobj);
 	return err;
 }
@@ -96,5 +97,7 @@ err:
 void kdn_status_exit(void)
 {
 	kdn_order_exit();
+	/* The files now, not when the last reference happens to go. */
+	kobject_del(kdn_kobj);
 	kobject_put(kdn_kobj);
 }

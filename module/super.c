@@ -6,6 +6,7 @@
  * superblocks.  kernfs keeps its list of those to itself; the VFS has one per
  * filesystem type.  Superblocks that nobody watches are passed over.
  */
+#include <linux/compiler.h>
 #include <linux/dcache.h>
 #include <linux/fs.h>
 #include <linux/fsnotify.h>
@@ -30,20 +31,6 @@ static struct file_system_type *kdn_types[KDN_TYPES_MAX];
 static unsigned int kdn_nr_types;
 
 /**
- * kdn_node_leaving - has the removal of a node begun?
- * @kn: the node, on which the caller holds a reference
- *
- * Also true of a file that cgroup hides for the time being.
- *
- * Context: any.
- * Return: whether the node is deactivated.
- */
-bool kdn_node_leaving(struct kernfs_node *kn)
-{
-	return atomic_read(&kn->active) < 0;
-}
-
-/**
  * kdn_node_out - is a node's removal over?
  * @kn: the node, on which the caller holds a reference
  *
@@ -55,14 +42,15 @@ bool kdn_node_leaving(struct kernfs_node *kn)
  */
 bool kdn_node_out(struct kernfs_node *kn)
 {
-	if (!kdn_node_leaving(kn))
+	if (atomic_read(&kn->active) >= 0)
 		return false;
 	/*
 	 * A rename unlinks a node for a moment, but only an active one, and
 	 * not while a removal deactivates it: read this in this order.
 	 */
 	smp_rmb();
-	return RB_EMPTY_NODE(&kn->rb) && kdn_parent(kn);
+	/* Once it is seen empty it stays so; until then it is asked again. */
+	return data_race(RB_EMPTY_NODE(&kn->rb)) && kdn_parent(kn);
 }
 
 /**
@@ -79,14 +67,18 @@ struct kernfs_node *kdn_super_root(struct super_block *sb)
 
 /*
  * The inode, without a reference; the caller is in an RCU read section.  Each
- * hierarchy numbers its nodes by itself.
+ * hierarchy numbers its nodes by itself.  An inode that is just being set up,
+ * for a file handle, does not have its node yet and is left to the next look.
  */
 static struct inode *kdn_super_find(struct super_block *sb,
 				    struct kernfs_node *kn)
 {
+	struct inode *inode;
+
 	if (kdn_parent(kn)->dir.root != kdn_super_root(sb)->dir.root)
 		return NULL;
-	return find_inode_by_ino_rcu(sb, kernfs_ino(kn));
+	inode = find_inode_by_ino_rcu(sb, kernfs_ino(kn));
+	return inode && READ_ONCE(inode->i_private) == kn ? inode : NULL;
 }
 
 /**
@@ -194,6 +186,17 @@ int kdn_supers_get(struct kdn_supers *supers)
 }
 
 /**
+ * kdn_supers_put_last - give back the last one of what kdn_supers_get() took
+ * @supers: the superblocks
+ *
+ * Context: process, may sleep: if it was unmounted meanwhile, it goes away here.
+ */
+void kdn_supers_put_last(struct kdn_supers *supers)
+{
+	deactivate_super(supers->sb[--supers->nr]);
+}
+
+/**
  * kdn_supers_put - give back what kdn_supers_get() took
  * @supers: the superblocks; none afterwards
  *
@@ -202,7 +205,7 @@ int kdn_supers_get(struct kdn_supers *supers)
 void kdn_supers_put(struct kdn_supers *supers)
 {
 	while (supers->nr)
-		deactivate_super(supers->sb[--supers->nr]);
+		kdn_supers_put_last(supers);
 }
 
 /**
@@ -215,6 +218,16 @@ void kdn_supers_free(struct kdn_supers *supers)
 {
 	kfree(supers->sb);
 	*supers = (struct kdn_supers) { };
+}
+
+static bool kdn_type_known(const struct file_system_type *type)
+{
+	unsigned int i;
+
+	for (i = 0; i < kdn_nr_types; i++)
+		if (kdn_types[i] == type)
+			return true;
+	return false;
 }
 
 /**
@@ -245,8 +258,10 @@ int kdn_super_init(void)
 			break;
 		}
 		type = get_fs_type(name);
-		if (type) {
+		if (type && !kdn_type_known(type)) {
 			kdn_types[kdn_nr_types++] = type;
+		} else if (type) {
+			module_put(type->owner);
 		} else if (named) {
 			pr_err("filesystems=%s is refused: this kernel has no '%s'; it takes names from /proc/filesystems\n",
 			       filesystems, name);

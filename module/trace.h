@@ -26,8 +26,8 @@ DECLARE_EVENT_CLASS(kdn_node,
 		    TP_STRUCT__entry(__field(u64, ino)
 				     __array(char, name, KDN_TRACE_NAME)),
 		    TP_fast_assign(__entry->ino = kernfs_ino(kn);
-				   strscpy(__entry->name, kdn_name(kn),
-					   KDN_TRACE_NAME);),
+				   strscpy_pad(__entry->name, kdn_name(kn),
+					       KDN_TRACE_NAME);),
 		    TP_printk("ino=%llu name=%s", __entry->ino, __entry->name)
 );
 
@@ -50,8 +50,8 @@ TRACE_EVENT(kdn_delivered,
 
 			   __entry->dev = inode->i_sb->s_dev;
 			   __entry->ino = inode->i_ino;
-			   strscpy(__entry->name, kdn_name(kn),
-				   KDN_TRACE_NAME);),
+			   strscpy_pad(__entry->name, kdn_name(kn),
+				       KDN_TRACE_NAME);),
 	    TP_printk("dev=%d:%d ino=%llu name=%s", MAJOR(__entry->dev),
 		      MINOR(__entry->dev), __entry->ino, __entry->name)
 );

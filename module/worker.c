@@ -3,9 +3,9 @@
  * worker.c - take the noted nodes, wait until each is out, hand it on in order
  *
  * One work item does it all.  It works in rounds: take what the rings hold,
- * look for watchers of the nodes that are out, tell them if no earlier event
- * is on its way.  While nodes keep coming it stays on, so that the handler
- * need not wake it for each.
+ * look for watchers of the nodes that are out, tell those for whom no earlier
+ * event is on its way.  While nodes keep coming it stays on, so that the
+ * handler need not wake it for each.
  */
 #include <linux/delay.h>
 #include <linux/jiffies.h>
@@ -18,17 +18,20 @@
 #include "trace.h"
 
 /* How long the worker stays on after its last find, and how often it looks. */
-#define KDN_STAY_NS	(200 * NSEC_PER_USEC)
-#define KDN_POLL_US	40
+#define KDN_STAY_NS	(400 * NSEC_PER_USEC)
+#define KDN_POLL_US	100
 
 /* How long to rest while a removal or an earlier event takes its time. */
 #define KDN_REST_MIN	1
 #define KDN_REST_MAX	(HZ / 4)
 
+/* After this long a node that is out but can't be told is left to the resync. */
+#define KDN_PATIENCE	(2 * HZ)
+
 /*
  * A program that found the file just before its removal may place its watch
- * just after the worker looked.  So nodes that still have an inode are looked
- * at once more, this much later.
+ * just after the worker looked.  So a node that somebody may still have in
+ * hand is looked at once more, this much later.
  */
 #define KDN_RELOOK	(HZ / 4)
 
@@ -36,13 +39,15 @@
 
 /**
  * enum kdn_todo - what a round decides for a node
- * @KDN_KEEP: not yet: come back in the next round
- * @KDN_TELL: tell its watchers
+ * @KDN_KEEP: nothing yet: come back in the next round
+ * @KDN_LOOK: it is out: look who watches it
+ * @KDN_TELL: tell them, as soon as what came before has been sent
  * @KDN_RELOOK_LATER: look once more after KDN_RELOOK
  * @KDN_DROP: done
  */
 enum kdn_todo {
 	KDN_KEEP,
+	KDN_LOOK,
 	KDN_TELL,
 	KDN_RELOOK_LATER,
 	KDN_DROP,
@@ -51,23 +56,25 @@ enum kdn_todo {
 /**
  * struct kdn_item - a node in the worker's hands
  * @kn: the node, with a reference
- * @since: when it was put into kdn_relook
- * @first: it was not looked for before
+ * @since: when it came here
+ * @first: it was not told of before
  * @todo: see &enum kdn_todo
+ * @order: see &enum kdn_order; of this round
  */
 struct kdn_item {
 	struct kernfs_node *kn;
 	unsigned long since;
 	bool first;
 	enum kdn_todo todo;
+	enum kdn_order order;
 };
 
-/* All the worker's own; the counts are read by kdn_worker_pending() too. */
+/* All the worker's own; the counts are read by the status files too. */
 static struct kdn_item *kdn_items;		/* to do, oldest first */
 static unsigned int kdn_nr_items;
 static struct kdn_item *kdn_relook;		/* a ring, oldest first */
 static unsigned int kdn_relook_head, kdn_relook_tail;
-static unsigned long kdn_dropped;		/* no room for these */
+static unsigned long kdn_dropped;		/* there was no room for these */
 static unsigned long kdn_rest = KDN_REST_MIN;
 static struct kdn_supers kdn_supers;
 
@@ -86,10 +93,12 @@ static void kdn_add(struct kernfs_node *kn, bool first)
 		kdn_drop(kn);
 		return;
 	}
-	kdn_items[kdn_nr_items++] = (struct kdn_item) {
+	kdn_items[kdn_nr_items] = (struct kdn_item) {
 		.kn = kn,
+		.since = jiffies,
 		.first = first,
 	};
+	WRITE_ONCE(kdn_nr_items, kdn_nr_items + 1);
 }
 
 static void kdn_keep(struct kernfs_node *kn)
@@ -125,16 +134,19 @@ static void kdn_relook_take(void)
 		kdn_add(kdn_relook[kdn_relook_tail++ % KDN_ITEMS_MAX].kn, false);
 }
 
-/* What to do for a node that is out, and raise @order by what it has to wait for. */
-static enum kdn_todo kdn_look(struct kdn_item *item, struct kdn_supers *supers,
-			      enum kdn_order *order)
+/* Who watches a node that is out, and must they read something else before? */
+static void kdn_look(struct kdn_item *item)
 {
+	/* Before the inodes: one that goes meanwhile errs on the safe side. */
+	int refs = kdn_order_refs(item->kn);
+	bool held = atomic_read(&item->kn->count) > 1;
 	bool watched = false;
 	unsigned int i;
 	int inodes = 0;
 
-	for (i = 0; i < supers->nr; i++) {
-		switch (kdn_super_look(supers->sb[i], item->kn, item->first)) {
+	for (i = 0; i < kdn_supers.nr; i++) {
+		switch (kdn_super_look(kdn_supers.sb[i], item->kn,
+				       item->first)) {
 		case KDN_WATCHED:
 			watched = true;
 			inodes++;
@@ -146,46 +158,99 @@ static enum kdn_todo kdn_look(struct kdn_item *item, struct kdn_supers *supers,
 			break;
 		}
 	}
-	if (!inodes)
-		return KDN_DROP;
+	/* An unwatched file counts: its directory's watcher hears of it too. */
+	if (inodes)
+		item->order = kdn_order(refs, inodes + 1);
 
-	/* Unwatched ones count: a directory's watcher hears of its files. */
-	*order = max(*order, kdn_order(item->kn, inodes + 1));
-	if (watched)
-		return KDN_TELL;
-	return item->first ? KDN_RELOOK_LATER : KDN_DROP;
+	if (watched || item->order != KDN_SETTLED)
+		item->todo = KDN_TELL;
+	else if (item->first && held)
+		item->todo = KDN_RELOOK_LATER;
+	else
+		item->todo = KDN_DROP;
 }
 
 /* Tell the watchers of a node on every superblock. */
-static enum kdn_todo kdn_tell(struct kdn_item *item, struct kdn_supers *supers)
+static void kdn_tell(struct kdn_item *item)
 {
-	enum kdn_todo todo = KDN_RELOOK_LATER;
+	bool later = false, told = false;
 	unsigned int i;
 
-	for (i = 0; i < supers->nr; i++) {
+	for (i = 0; i < kdn_supers.nr; i++) {
 		struct inode *inode;
 
-		inode = kdn_super_inode(supers->sb[i], item->kn);
+		inode = kdn_super_inode(kdn_supers.sb[i], item->kn);
 		if (!inode)
 			continue;
-		if (kdn_deliver(inode, item->first) == KDN_LATER)
-			todo = KDN_KEEP;
+		switch (kdn_deliver(inode, item->first)) {
+		case KDN_TOLD:
+			told = true;
+			break;
+		case KDN_LATER:
+			later = true;
+			break;
+		case KDN_NOBODY:
+			break;
+		}
 		iput(inode);
 	}
-	/* Marks on a superblock have been told, even if we come back. */
-	item->first = false;
-	return todo;
+
+	if (!later) {
+		item->todo = told || item->first ? KDN_RELOOK_LATER : KDN_DROP;
+	} else if (time_before(jiffies, item->since + KDN_PATIENCE)) {
+		item->todo = KDN_KEEP;
+	} else {
+		item->todo = KDN_DROP;
+		kdn_resync_soon();
+	}
 }
 
-static void kdn_tell_all(unsigned int nr, struct kdn_supers *supers)
+/*
+ * A file's last IN_MODIFY goes to the watcher of its directory as well.  The
+ * directory waits for the files that are at hand, and if some were lost on the
+ * way here, for the resync that looks for them.
+ */
+static bool kdn_dir_may_go(struct kernfs_node *dir, bool unsettled)
 {
 	unsigned int i;
 
-	for (i = 0; i < nr; i++) {
+	if (kdn_resync_behind())
+		return false;
+	for (i = 0; unsettled && i < kdn_nr_items; i++)
+		if (kdn_items[i].order != KDN_SETTLED &&
+		    kdn_parent(kdn_items[i].kn) == dir)
+			return false;
+	return true;
+}
+
+/*
+ * Tell all that can be told.  @first_lot: directories from here on wait for
+ * the next round.
+ */
+static void kdn_tell_all(unsigned int first_lot)
+{
+	bool sending = false, sent = false, unsettled = false;
+	unsigned int i;
+
+	for (i = 0; i < kdn_nr_items; i++)
+		sending |= kdn_items[i].order == KDN_SENDING;
+	if (sending)
+		sent = kdn_order_barrier();
+	for (i = 0; i < kdn_nr_items; i++) {
+		if (kdn_items[i].order == KDN_SENDING && sent)
+			kdn_items[i].order = KDN_SETTLED;
+		unsettled |= kdn_items[i].order != KDN_SETTLED;
+	}
+
+	for (i = 0; i < kdn_nr_items; i++) {
 		struct kdn_item *item = &kdn_items[i];
 
-		if (item->todo == KDN_TELL)
-			item->todo = kdn_tell(item, supers);
+		if (item->todo != KDN_TELL || item->order != KDN_SETTLED)
+			continue;
+		if (kernfs_type(item->kn) == KERNFS_DIR &&
+		    (i >= first_lot || !kdn_dir_may_go(item->kn, unsettled)))
+			continue;
+		kdn_tell(item);
 		cond_resched();
 	}
 }
@@ -200,6 +265,7 @@ static void kdn_settle(void)
 
 		switch (item->todo) {
 		case KDN_KEEP:
+		case KDN_LOOK:
 		case KDN_TELL:
 			kdn_items[kept++] = *item;
 			break;
@@ -217,14 +283,12 @@ static void kdn_settle(void)
 /*
  * One round.  The rings are emptied twice: a file that was noted before its
  * directory, but on another CPU, may be in the second lot while the directory
- * is in the first.  Its last IN_MODIFY goes to the directory's watcher too, so
- * the first lot is told only when both lots are settled.
+ * is in the first; the other way round it can't be.
  *
  * Returns whether anything came or went.
  */
 static bool kdn_round(void)
 {
-	enum kdn_order order = KDN_SETTLED;
 	unsigned int i, first_lot, before;
 	bool some_out = false;
 	bool busy;
@@ -236,21 +300,20 @@ static bool kdn_round(void)
 	before = kdn_nr_items;
 
 	for (i = 0; i < kdn_nr_items; i++) {
-		kdn_items[i].todo = kdn_node_out(kdn_items[i].kn) ?
-				    KDN_TELL : KDN_KEEP;
-		some_out |= kdn_items[i].todo == KDN_TELL;
+		struct kdn_item *item = &kdn_items[i];
+
+		item->todo = kdn_node_out(item->kn) ? KDN_LOOK : KDN_KEEP;
+		item->order = KDN_SETTLED;
+		some_out |= item->todo == KDN_LOOK;
 	}
 	/* Without memory to list the superblocks, all stay for the next round. */
 	if (!some_out || kdn_supers_get(&kdn_supers))
 		return busy;
 
 	for (i = 0; i < kdn_nr_items; i++)
-		if (kdn_items[i].todo == KDN_TELL)
-			kdn_items[i].todo = kdn_look(&kdn_items[i],
-						     &kdn_supers, &order);
-	if (order == KDN_SETTLED ||
-	    (order == KDN_SENDING && kdn_order_barrier()))
-		kdn_tell_all(first_lot, &kdn_supers);
+		if (kdn_items[i].todo == KDN_LOOK)
+			kdn_look(&kdn_items[i]);
+	kdn_tell_all(first_lot);
 	kdn_settle();
 	kdn_supers_put(&kdn_supers);
 	return busy || kdn_nr_items != before;
@@ -267,10 +330,11 @@ static void kdn_worker(struct work_struct *work)
 			last = ktime_get_ns();
 			kdn_rest = KDN_REST_MIN;
 		}
+		kdn_resync_check();
 		usleep_range(KDN_POLL_US, 2 * KDN_POLL_US);
 	} while (ktime_get_ns() - last < KDN_STAY_NS || !kdn_capture_sleep());
 
-	/* After the flag was cleared: what is lost from now on wakes us. */
+	/* Once more after the flag was cleared: a loss from now on wakes us. */
 	kdn_resync_check();
 
 	if (kdn_nr_items) {
@@ -284,7 +348,7 @@ static void kdn_worker(struct work_struct *work)
 /**
  * kdn_worker_kick - let the worker run now
  *
- * Context: any.
+ * Context: any; not after kdn_capture_sync().
  */
 void kdn_worker_kick(void)
 {
@@ -334,17 +398,22 @@ int kdn_worker_init(void)
 /**
  * kdn_worker_exit - stop the worker and let go of all nodes
  *
- * Watchers of nodes that are out are told; nodes that are not are forgotten:
- * the unload does not wait for somebody else's removal.
+ * Watchers of nodes that are out are told, if that is possible within some
+ * milliseconds; the others' nodes are forgotten: the unload does not wait for
+ * somebody else's removal.
  *
  * Context: process, may sleep; the probe is off and no wake-up on its way.
  */
 void kdn_worker_exit(void)
 {
-	unsigned int i;
+	unsigned int i, tries = 10;
 
 	cancel_delayed_work_sync(&kdn_work);
 	kdn_round();
+	while (kdn_nr_items && tries--) {
+		usleep_range(1000, 2000);
+		kdn_round();
+	}
 	for (i = 0; i < kdn_nr_items; i++)
 		kernfs_put(kdn_items[i].kn);
 	while (kdn_relook_head != kdn_relook_tail)

@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* v6.8, "switch dentry's child list to hlist": d_subdirs became d_children */
+#include <linux/dcache.h>
+
+bool kdn_probe(struct dentry *dentry);
+bool kdn_probe(struct dentry *dentry)
+{
+	return hlist_empty(&dentry->d_children);
+}
