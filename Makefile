@@ -32,6 +32,9 @@ lint:
 demo:
 	@scripts/demo $(KERNEL)
 
+bench:
+	@scripts/bench $(KERNELS)
+
 update-kernels:
 	@scripts/setup
 	@scripts/get --update
@@ -50,9 +53,10 @@ help:
 	@echo "                        KERNELS='6.1 6.12' TESTS='test_a test_b'"
 	@echo '                        more kernel arguments: APPEND='
 	@echo '  make demo             show the module at work on one: KERNEL=6.12'
+	@echo '  make bench            measure what a removal costs, in instructions'
 	@echo '  make lint             checkpatch, sparse, shellcheck'
 	@echo '  make update-kernels   take the newest packages of the kernels'
 	@echo '  make distclean        remove all that these have made (.cache)'
 
-.PHONY: modules modules_install clean kdir check lint demo update-kernels \
+.PHONY: modules modules_install clean kdir check lint demo bench update-kernels \
 	distclean help

@@ -17,9 +17,13 @@
 #include "internal.h"
 #include "trace.h"
 
-/* How long the worker stays on after its last find, and how often it looks. */
-#define KDN_STAY_NS	(400 * NSEC_PER_USEC)
-#define KDN_POLL_US	100
+/*
+ * How long the worker stays on after its last find, and how often it looks: a
+ * single removal is over in no time, and in a storm each look costs.
+ */
+#define KDN_STAY_NS	NSEC_PER_MSEC
+#define KDN_POLL_MIN_US	50
+#define KDN_POLL_MAX_US	400
 
 /* How long to rest while a removal or an earlier event takes its time. */
 #define KDN_REST_MIN	1
@@ -321,6 +325,7 @@ static bool kdn_round(void)
 
 static void kdn_worker(struct work_struct *work)
 {
+	unsigned int poll = KDN_POLL_MIN_US;
 	u64 last;
 
 	kdn_capture_awake();
@@ -331,7 +336,8 @@ static void kdn_worker(struct work_struct *work)
 			kdn_rest = KDN_REST_MIN;
 		}
 		kdn_resync_check();
-		usleep_range(KDN_POLL_US, 2 * KDN_POLL_US);
+		usleep_range(poll, poll + poll / 2);
+		poll = min_t(unsigned int, 2 * poll, KDN_POLL_MAX_US);
 	} while (ktime_get_ns() - last < KDN_STAY_NS || !kdn_capture_sleep());
 
 	/* Once more after the flag was cleared: a loss from now on wakes us. */

@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The guest's init: runs the test programs one after the other, says on a
+ * serial port what they say, and powers off.
+ *
+ * From the kernel's command line:
+ *
+ *	kdn.tests=A,B	run only these programs, of /tests/test_*
+ *	kdn.args=X,Y	arguments for them: the tests to run
+ *	kdn.timeout=S	how long one program may take (120)
+ *	kdn.verdict=TTY	the port to write to (ttyS1)
+ *
+ * The lines on the port, NAME being a program's name:
+ *
+ *	NAME|TEXT	a line that the program printed
+ *	NAME!STATUS	it ended: the exit status, 'signal N' or 'timeout'
+ *	#TEXT		a remark
+ *	end N		all is done, N programs were run
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MODULE		"kernfs_delete_notify"
+#define TESTS		"/tests/"
+#define MAX_ARGS	32
+
+static const struct {
+	const char *type, *dir;
+} mounts[] = {
+	{ "proc", "/proc" },
+	{ "sysfs", "/sys" },
+	{ "devtmpfs", "/dev" },
+	{ "tmpfs", "/tmp" },
+	{ "cgroup2", "/sys/fs/cgroup" },
+	{ "debugfs", "/sys/kernel/debug" },
+	{ NULL, NULL }
+};
+
+static FILE *port;
+
+/* A line goes out at once: the guest may not live to write the next one. */
+[[gnu::format(printf, 1, 2)]] static void say(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vfprintf(port, format, args);
+	va_end(args);
+	fputc('\n', port);
+	fflush(port);
+}
+
+static void mount_all(void)
+{
+	int i;
+
+	for (i = 0; mounts[i].type; i++) {
+		mkdir(mounts[i].dir, 0755);
+		mount(mounts[i].type, mounts[i].dir, mounts[i].type, 0, NULL);
+	}
+}
+
+static void open_port(const char *tty)
+{
+	struct termios raw;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/dev/%s", tty);
+	port = fopen(path, "we");
+	if (!port) {
+		port = fopen("/dev/console", "we");
+		if (!port)
+			port = stdout;
+		say("#no %s: %s", path, strerror(errno));
+		return;
+	}
+	if (tcgetattr(fileno(port), &raw) == 0) {
+		cfmakeraw(&raw);
+		tcsetattr(fileno(port), TCSANOW, &raw);
+	}
+}
+
+/* The value of NAME= on the kernel's command line, or what else is given. */
+static const char *argument(const char *name, const char *otherwise)
+{
+	static char line[4096];
+	char *words, *word;
+	size_t length = strlen(name);
+	FILE *file = fopen("/proc/cmdline", "re");
+
+	if (!file || !fgets(line, sizeof(line), file))
+		line[0] = 0;
+	if (file)
+		fclose(file);
+	words = strdup(line);
+	while ((word = strsep(&words, "\n ")))
+		if (!strncmp(word, name, length) && word[length] == '=')
+			return word + length + 1;
+	return otherwise;
+}
+
+/* Split TEXT at commas into LIST, which ends with a NULL. */
+static void split(const char *text, char **list)
+{
+	char *words = strdup(text);
+	char *word;
+	int n = 0;
+
+	while (n < MAX_ARGS - 1 && (word = strsep(&words, ",")))
+		if (*word)
+			list[n++] = word;
+	list[n] = NULL;
+}
+
+static bool chosen(const char *name, char **list)
+{
+	int i;
+
+	for (i = 0; list[i]; i++)
+		if (!strcmp(list[i], name))
+			return true;
+	return !list[0];
+}
+
+static long now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000L + t.tv_nsec / 1000000;
+}
+
+/* Kill all that is left of a program, and say so if something stays. */
+static void kill_rest(const char *name)
+{
+	long deadline = now_ms() + 5000;
+
+	kill(-1, SIGKILL);
+	while (waitpid(-1, NULL, WNOHANG) >= 0) {
+		if (now_ms() > deadline) {
+			say("#%s left processes that can't be killed", name);
+			return;
+		}
+		poll(NULL, 0, 10);
+	}
+}
+
+/* Every program starts without the module; they are to leave it that way. */
+static void unload(const char *name)
+{
+	if (syscall(SYS_delete_module, MODULE, O_NONBLOCK) == 0)
+		say("#%s left the module loaded", name);
+	else if (errno != ENOENT)
+		say("#%s left the module behind: %s", name, strerror(errno));
+}
+
+static pid_t start(const char *name, char **args, int output)
+{
+	char path[256], *argv[MAX_ARGS + 1] = { path };
+	pid_t pid = fork();
+	int i;
+
+	if (pid)
+		return pid;
+	for (i = 0; args[i]; i++)
+		argv[i + 1] = args[i];
+	snprintf(path, sizeof(path), TESTS "%s", name);
+	setsid();
+	dup2(open("/dev/null", O_RDONLY), 0);
+	dup2(output, 1);
+	dup2(output, 2);
+	execv(path, argv);
+	_exit(127);
+}
+
+/* Pass the lines on that have come. Returns false at the end of all output. */
+static bool pass_on(int fd, const char *name)
+{
+	static char line[4096];
+	static size_t length;
+	char c[512];
+	ssize_t i, n;
+
+	while ((n = read(fd, c, sizeof(c))) > 0) {
+		for (i = 0; i < n; i++) {
+			if (c[i] != '\n')
+				line[length++] = c[i];
+			if (c[i] == '\n' || length == sizeof(line)) {
+				say("%s|%.*s", name, (int)length, line);
+				length = 0;
+			}
+		}
+	}
+	if (n < 0 && errno == EAGAIN)
+		return true;
+	if (length)
+		say("%s|%.*s", name, (int)length, line);
+	length = 0;
+	return false;
+}
+
+static void run(const char *name, char **args, long timeout_ms)
+{
+	long begin = now_ms(), deadline = begin + timeout_ms;
+	bool late = false;
+	int out[2], status = 0;
+	pid_t pid;
+
+	if (pipe2(out, O_CLOEXEC)) {
+		say("#%s: no pipe: %s", name, strerror(errno));
+		return;
+	}
+	fcntl(out[0], F_SETFL, O_NONBLOCK);
+	pid = start(name, args, out[1]);
+	close(out[1]);
+	while (waitpid(pid, &status, WNOHANG) == 0 && !late) {
+		struct pollfd p = { .fd = out[0], .events = POLLIN };
+
+		poll(&p, 1, 50);
+		if (!pass_on(out[0], name))
+			poll(NULL, 0, 10);
+		late = now_ms() > deadline;
+	}
+	kill_rest(name);
+	pass_on(out[0], name);
+	close(out[0]);
+	if (late)
+		say("%s!timeout", name);
+	else if (WIFSIGNALED(status))
+		say("%s!signal %d", name, WTERMSIG(status));
+	else
+		say("%s!%d", name, WEXITSTATUS(status));
+	say("#%s took %ld ms", name, now_ms() - begin);
+	unload(name);
+}
+
+int main(void)
+{
+	char *tests[MAX_ARGS], *args[MAX_ARGS];
+	struct utsname kernel;
+	glob_t programs = { 0 };
+	long timeout_ms;
+	int count = 0;
+	size_t i;
+
+	mount_all();
+	open_port(argument("kdn.verdict", "ttyS1"));
+	uname(&kernel);
+	say("#kernel %s", kernel.release);
+	split(argument("kdn.tests", ""), tests);
+	split(argument("kdn.args", ""), args);
+	timeout_ms = 1000 * atol(argument("kdn.timeout", "120"));
+
+	glob(TESTS "test_*", 0, NULL, &programs);
+	for (i = 0; i < programs.gl_pathc; i++) {
+		const char *name = programs.gl_pathv[i] + strlen(TESTS);
+
+		if (!chosen(name, tests))
+			continue;
+		run(name, args, timeout_ms);
+		count++;
+	}
+	say("end %d", count);
+	tcdrain(fileno(port));
+	sync();
+	reboot(RB_POWER_OFF);
+	return 1;
+}

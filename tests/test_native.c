@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What the kernel says by itself, and that with the module every kernel says
+ * the same. Kernels before 7.1 are silent; later ones, and those with a
+ * backport, tell of some removals and not of others.
+ */
+#include "kdn.h"
+
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#define V1	"/tmp/cgroup1"
+
+static char *dirs[4];
+
+/*
+ * Removals of every kind, each watched, in two steps: what's to be removed is
+ * made and watched, and then removed.
+ */
+static void prepare(void)
+{
+	static const char * const names[] = {
+		"dentry_dropped", "rmdir", "held_open", "controller"
+	};
+	int inst = instance();
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(dirs); i++) {
+		dirs[i] = new_cgroup(names[i]);
+		watch(inst, dirs[i], IN_DELETE_SELF);
+		watch(inst, text("%s/memory.events", dirs[i]), IN_ALL_EVENTS);
+		if (i == 0)
+			put(DROP_CACHES, "2");
+	}
+	hold_open(text("%s/pids.max", dirs[2]));
+	watch(inst, text("%s/pids.max", dirs[2]), IN_ALL_EVENTS);
+	put(text("%s/cgroup.subtree_control", dirs[3]), "+pids");
+	make_dir(text("%s/child", dirs[3]));
+	watch(inst, text("%s/child/pids.max", dirs[3]), IN_ALL_EVENTS);
+
+	mkdir(V1, 0755);
+	if (!mount("cgroup", V1, "cgroup", 0, "none,name=kdn")) {
+		make_dir(V1 "/v1");
+		watch(inst, V1 "/v1/cgroup.procs", IN_ALL_EVENTS);
+	}
+
+	load_devices();
+	control("add", 0);
+	watch(inst, DEVICES "0", IN_ALL_EVENTS);
+	watch(inst, DEVICES "0/value", IN_ALL_EVENTS);
+	watch(inst, DEVICES "0/subsystem", IN_ALL_EVENTS | IN_DONT_FOLLOW);
+}
+
+static void remove_all(void)
+{
+	size_t i;
+
+	put(text("%s/cgroup.subtree_control", dirs[3]), "-pids");
+	remove_dir(text("%s/child", dirs[3]));
+	for (i = 0; i < ARRAY_SIZE(dirs); i++)
+		remove_dir(dirs[i]);
+	if (exists(V1 "/v1"))
+		remove_dir(V1 "/v1");
+	control("del", 0);
+}
+
+/*
+ * Without the module, a kernel without native support says nothing at all. Of
+ * one with it, it is noted what it says; there is nothing but the usual.
+ */
+static void kernel_alone(void)
+{
+	bool native = kernel_is_native();
+	int i;
+
+	note("this kernel has %s native support", native ? "a" : "no");
+	prepare();
+	remove_all();
+	if (native)
+		expect_all(" or " GONE);
+	collect();
+	for (i = 0; native && i < watch_count; i++)
+		note("%s: '%s'", watches[i].path, watches[i].got);
+	verify();
+}
+
+/* The module knows whether the kernel has native support. */
+static void answer(void)
+{
+	bool native = kernel_is_native();
+
+	load("");
+	if (status("native") != native)
+		fail("the file 'native' says %lu, the kernel behaves as %d",
+		     status("native"), native);
+}
+
+/* The module is there: the same everywhere, and exactly once. */
+static void with_module(void)
+{
+	load("");
+	prepare();
+	remove_all();
+	verify_all_gone();
+}
+
+/*
+ * Watches that were orphaned before the module came are served when it comes,
+ * unless the kernel did it by itself; and none twice.
+ */
+static void orphans(void)
+{
+	prepare();
+	remove_all();
+	collect();
+	load("");
+	verify_all_gone();
+}
+
+const struct kdn_test tests[] = {
+	{ "kernel_alone", kernel_alone },
+	{ "answer", answer },
+	{ "with_module", with_module },
+	{ "orphans", orphans },
+	{ }
+};

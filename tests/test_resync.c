@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Nothing is lost: what the rings can't take, what the probe does not see, and
+ * watches that come too late for the worker.
+ */
+#include "kdn.h"
+
+/* One call removes more files than the ring has room for. */
+static void overflow(void)
+{
+	int inst = instance(), i;
+
+	load_devices();
+	control("tree", 5000);
+	load("ring_size=16");
+	for (i = 0; i < 5000; i += 5)
+		watch(inst, text(LEAVES "/a%d", i), IN_ALL_EVENTS);
+	watch(inst, LEAVES, IN_ALL_EVENTS);
+	control("tree", 0);
+	verify_all_gone();
+	if (!status("overflows") || !status("resync_found"))
+		fail("a ring of 16 held 5000 files: overflows %lu, found %lu",
+		     status("overflows"), status("resync_found"));
+}
+
+/* Many small removals, faster than a small ring is emptied, or not */
+static void full_ring(void)
+{
+	static char *dirs[60];
+	int inst = instance();
+	size_t i;
+
+	load("ring_size=16");
+	for (i = 0; i < ARRAY_SIZE(dirs); i++) {
+		static const char * const files[] = {
+			"cgroup.events", "cgroup.procs", "cgroup.type",
+			"cgroup.stat", "memory.events", "memory.max",
+			"memory.stat", "pids.max", "pids.current",
+		};
+		size_t j;
+
+		dirs[i] = new_cgroup(text("small_ring%zu", i));
+		for (j = 0; j < ARRAY_SIZE(files); j++)
+			watch(inst, text("%s/%s", dirs[i], files[j]),
+			      IN_ALL_EVENTS);
+	}
+	for (i = 0; i < ARRAY_SIZE(dirs); i++)
+		remove_dir(dirs[i]);
+	verify_all_gone();
+	note("overflows: %lu", status("overflows"));
+}
+
+/*
+ * A removal that the probe does not see, since kprobes are switched off. The
+ * file is held open, so that a kernel with native support is silent as well.
+ */
+static void unseen_removal(void)
+{
+	char *dir = new_cgroup("unseen");
+	char *path = text("%s/cgroup.events", dir);
+
+	if (!exists(KPROBES))
+		skip("debugfs has no kprobes/enabled");
+	watch(instance(), path, IN_DELETE_SELF);
+	hold_open(path);
+	put(KPROBES, "0");
+	remove_dir(dir);
+	put(KPROBES, "1");
+}
+
+/* The slow resync finds it. */
+static void slow_resync(void)
+{
+	load("resync_seconds=1");
+	unseen_removal();
+	verify_all_gone();
+}
+
+/* With resync_seconds=0 there's none, until the module is loaded again. */
+static void no_slow_resync(void)
+{
+	unsigned long resyncs;
+
+	load("resync_seconds=0");
+	WAIT_FOR(status("resyncs"));
+	unseen_removal();
+	resyncs = status("resyncs");
+	verify();
+	if (status("resyncs") != resyncs)
+		fail("a resync with resync_seconds=0, and nothing overflown");
+	unload();
+	load("");
+	verify_all_gone();
+}
+
+static void make_and_remove(void *path)
+{
+	int i;
+
+	for (i = 0; i < 500; i++) {
+		make_dir(path);
+		remove_dir(path);
+	}
+}
+
+/*
+ * A cgroup comes and goes, and all the time somebody watches it and a file in
+ * it: whoever got a watch, however late, is told.
+ */
+static void watch_all_the_time(int inst)
+{
+	char *dir = new_cgroup("late");
+	char *file = text("%s/cgroup.events", dir);
+	pid_t child;
+
+	remove_dir(dir);
+	child = spawn(make_and_remove, dir);
+	while (!ended(child)) {
+		try_watch(inst, dir, IN_DELETE_SELF);
+		try_watch(inst, file, IN_DELETE_SELF);
+	}
+	note("%d watches", watch_count);
+	/*
+	 * A watch that comes between the two halves of fsnotify_inoderemove()
+	 * gets only the second. On kernfs, where a removed file can still be
+	 * watched for a moment, the caller can't prevent that.
+	 */
+	expect_all(GONE " or IGNORED");
+}
+
+/* Meanwhile another file is watched as well, and stays. */
+static void late_watch(void)
+{
+	struct watch *other;
+	int inst = instance();
+
+	load("");
+	other = watch(inst, CGROUPS "/cgroup.procs", IN_DELETE_SELF);
+	watch_all_the_time(inst);
+	expect(other, "");
+	verify();
+}
+
+/* Nothing else is watched: the late watch is the first on its superblock. */
+static void late_first_watch(void)
+{
+	load("");
+	watch_all_the_time(instance());
+	verify();
+}
+
+const struct kdn_test tests[] = {
+	{ "overflow", overflow },
+	{ "full_ring", full_ring },
+	{ "slow_resync", slow_resync },
+	{ "no_slow_resync", no_slow_resync },
+	{ "late_watch", late_watch },
+	{ "late_first_watch", late_first_watch },
+	{ }
+};

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * sysfs: devices and directories that go away, in all the ways there are.
+ */
+#include "kdn.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+/* Watch nodes of all types of the test device 0. */
+static void watch_device(int inst, unsigned int mask)
+{
+	watch(inst, DEVICES "0", mask);
+	watch(inst, DEVICES "0/value", mask);
+	watch(inst, DEVICES "0/dev", mask);
+	watch(inst, DEVICES "0/group", mask);
+	watch(inst, DEVICES "0/group/value", mask);
+	watch(inst, DEVICES "0/power", mask);
+	watch(inst, DEVICES "0/subsystem", mask | IN_DONT_FOLLOW);
+	watch(inst, "/sys/class/misc/kdn_test0", mask | IN_DONT_FOLLOW);
+}
+
+/*
+ * A device goes: its directory, attributes, the group with its attribute, and
+ * the symlinks in it and to it.
+ */
+static void device(void)
+{
+	load_devices();
+	control("add", 0);
+	load("");
+	watch_device(instance(), IN_ALL_EVENTS);
+	control("del", 0);
+	verify_all_gone();
+}
+
+/*
+ * A device removes itself by its own attribute: kernfs_remove_self(), which
+ * __kernfs_remove() meets again when the device's directory goes.
+ */
+static void remove_self(void)
+{
+	int inst = instance();
+
+	load_devices();
+	control("add", 0);
+	load("");
+	watch_device(inst, IN_DELETE_SELF | IN_ATTRIB | IN_DELETE);
+	watch(inst, DEVICES "0/remove", IN_DELETE_SELF);
+	put(DEVICES "0/remove", "1");
+	verify_all_gone();
+}
+
+/* Nothing is said to the parents, nor to the neighbour device. */
+static void neighbours(void)
+{
+	int inst = instance();
+
+	load_devices();
+	control("add", 0);
+	control("add", 1);
+	load("");
+	watch(inst, "/sys/devices/virtual/misc", IN_ALL_EVENTS);
+	watch(inst, "/sys/class/misc", IN_ALL_EVENTS);
+	watch(inst, DEVICES "1", IN_ALL_EVENTS);
+	watch(inst, DEVICES "1/value", IN_ALL_EVENTS);
+	watch(inst, DEVICES "1/subsystem", IN_ALL_EVENTS | IN_DONT_FOLLOW);
+	expect(watch(inst, DEVICES "0/value", IN_ALL_EVENTS), GONE);
+	control("del", 0);
+	verify();
+}
+
+/* A device comes back by the same name: the new one's watches are untouched. */
+static void same_name_again(void)
+{
+	int inst = instance(), i;
+	struct watch *w;
+
+	load_devices();
+	control("add", 0);
+	load("");
+	w = watch(inst, DEVICES "0/value", IN_ALL_EVENTS);
+	for (i = 0; i < 5; i++) {
+		control("del", 0);
+		control("add", 0);
+		expect(w, GONE);
+		w = watch(inst, DEVICES "0/value", IN_ALL_EVENTS);
+		verify();
+	}
+}
+
+/* The attribute of a device that goes is held open: ENODEV, as before. */
+static void open_file(void)
+{
+	char c;
+	int fd;
+
+	load_devices();
+	control("add", 0);
+	fd = hold_open(DEVICES "0/value");
+	load("");
+	watch(instance(), DEVICES "0/value", IN_ALL_EVENTS);
+	control("del", 0);
+	verify_all_gone();
+	if (pread(fd, &c, 1, 0) >= 0 || errno != ENODEV)
+		fail("read() of the removed file: expected ENODEV, got: %m");
+}
+
+/* A module goes, and with it /sys/module/NAME. */
+static void module_directory(void)
+{
+	int inst = instance(), err;
+
+	load_devices();
+	load("");
+	watch(inst, "/sys/module/kdn_test", IN_ALL_EVENTS);
+	watch(inst, "/sys/module/kdn_test/refcnt", IN_ALL_EVENTS);
+	watch(inst, "/sys/module/kdn_test/sections", IN_ALL_EVENTS);
+	watch(inst, "/sys/kernel/kdn_test", IN_ALL_EVENTS);
+	watch(inst, "/sys/kernel/kdn_test/add", IN_ALL_EVENTS);
+	err = try_unload("kdn_test");
+	if (err)
+		fail("kdn_test.ko does not unload: error %d", err);
+	verify_all_gone();
+}
+
+/* A CPU goes offline: its topology and its caches are no more. */
+static void cpu_offline(void)
+{
+	static const char * const nodes[] = {
+		"topology", "topology/core_id", "cache", "cache/index0",
+		"cache/index0/size", "cpufreq", "thermal_throttle",
+	};
+	static const char cpu[] = "/sys/devices/system/cpu/cpu1";
+	int inst = instance(), n = 0;
+	size_t i;
+
+	if (!exists(text("%s/online", cpu)))
+		skip("there's no second CPU that can go offline");
+	load("");
+	for (i = 0; i < ARRAY_SIZE(nodes); i++)
+		if (exists(text("%s/%s", cpu, nodes[i])) && ++n)
+			expect(watch(inst, text("%s/%s", cpu, nodes[i]),
+				     IN_ALL_EVENTS), GONE);
+	if (!n)
+		skip("nothing in sysfs goes away with a CPU");
+	watch(inst, cpu, IN_DELETE | IN_ATTRIB | IN_DELETE_SELF);
+	put(text("%s/online", cpu), "0");
+	verify();
+	put(text("%s/online", cpu), "1");
+	verify();
+}
+
+/* One call removes a directory of 1000 files, each of them watched. */
+static void subtree(void)
+{
+	int inst = instance(), i;
+
+	load_devices();
+	control("tree", 1000);
+	load("");
+	for (i = 0; i < 1000; i++)
+		watch(inst, text(LEAVES "/a%d", i), IN_ALL_EVENTS);
+	watch(inst, LEAVES, IN_ALL_EVENTS);
+	control("tree", 0);
+	verify_all_gone();
+}
+
+const struct kdn_test tests[] = {
+	{ "device", device },
+	{ "remove_self", remove_self },
+	{ "neighbours", neighbours },
+	{ "same_name_again", same_name_again },
+	{ "open_file", open_file },
+	{ "module_directory", module_directory },
+	{ "cpu_offline", cpu_offline },
+	{ "subtree", subtree },
+	{ }
+};
