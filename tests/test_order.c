@@ -85,8 +85,8 @@ static void modify_first_sysfs(void)
 
 	load_devices();
 	load("");
-	for (round = 0; round < 3; round++) {
-		for (i = 0; i < 64; i++) {
+	for (round = 0; round < 4; round++) {
+		for (i = 0; i < 48; i++) {
 			char *dir = text(DEVICES "%d", i);
 
 			control("add", i);
@@ -96,7 +96,7 @@ static void modify_first_sysfs(void)
 				     IN_ALL_EVENTS), "MODIFY " GONE);
 		}
 		control("busy", 5);
-		for (i = 0; i < 64; i++)
+		for (i = 0; i < 48; i++)
 			control("notify_del", i);
 		control("busy", 0);
 		verify();

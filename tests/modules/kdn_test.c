@@ -25,6 +25,7 @@
 #include <linux/device.h>
 #include <linux/kobject.h>
 #include <linux/miscdevice.h>
+#include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/percpu.h>
@@ -33,7 +34,8 @@
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 
-#define MAX_DEVICES	64
+/* Kernels up to 5.10 have minor numbers for no more than 64 misc devices. */
+#define MAX_DEVICES	48
 
 struct kdn_device {
 	struct miscdevice misc;
