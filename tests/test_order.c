@@ -20,9 +20,11 @@ static void idle(void *unused)
  * Between a process's coming and its going there must be a pause, which
  * verify() makes: of changes within 10 ms, cgroups themselves report but one.
  *
- * A kernel with native support tells of a removal before rmdir() returns, and
- * itself loses a change that is still queued then; not so with files that
- * somebody holds open, which are left to the module.
+ * A kernel with native support tells of a removal before rmdir() returns. It
+ * loses a change that is still queued then, or sends it in the midst of the
+ * removal's events (without the module, on 7.3: 35 of 50 lost, 2 of 2,000 in
+ * the midst). Not so with files that somebody holds open, which are left to the
+ * module.
  */
 static void leave_and_remove(int count, bool busy, bool held_open)
 {
@@ -50,8 +52,9 @@ static void leave_and_remove(int count, bool busy, bool held_open)
 		put(CGROUPS "/cgroup.procs", pids[i]);
 		remove_dir(dirs[i]);
 	}
-	expect_all(native && !held_open ? "MODIFY " GONE " or " GONE :
-					  "MODIFY " GONE);
+	expect_all(native && !held_open ?
+		   "MODIFY " GONE " or " GONE " or DELETE_SELF MODIFY IGNORED" :
+		   "MODIFY " GONE);
 	verify();
 }
 
