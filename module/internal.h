@@ -86,7 +86,7 @@ struct kdn_supers {
 
 /**
  * enum kdn_look - what a superblock has for a removed node
- * @KDN_NO_INODE: no inode: nobody watches it and nobody can
+ * @KDN_NO_INODE: no inode, so nobody watches it
  * @KDN_UNWATCHED: an inode without a watcher
  * @KDN_WATCHED: an inode with watchers
  */
