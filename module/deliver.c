@@ -4,8 +4,8 @@
  *
  * On kernels since 7.1, and on older ones with that backported, the VFS does
  * so itself for some files, when the last dentry of an inode without links
- * dies.  Nothing here asks which kernel this is: what counts is whether the
- * VFS can, does or did.
+ * dies.  For the marks on an inode it does not matter which kernel this is:
+ * what counts is whether the VFS can, does or did.
  */
 #include <linux/dcache.h>
 #include <linux/fs.h>

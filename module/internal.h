@@ -85,7 +85,7 @@ struct kdn_supers {
 };
 
 /**
- * enum kdn_look - what a superblock has for a removed node
+ * enum kdn_look - what there is of a removed node, in rising order
  * @KDN_NO_INODE: no inode, so nobody watches it
  * @KDN_UNWATCHED: an inode without a watcher
  * @KDN_WATCHED: an inode with watchers
@@ -103,8 +103,8 @@ void kdn_supers_put(struct kdn_supers *supers);
 void kdn_supers_put_last(struct kdn_supers *supers);
 void kdn_supers_free(struct kdn_supers *supers);
 struct kernfs_node *kdn_super_root(struct super_block *sb);
-enum kdn_look kdn_super_look(struct super_block *sb, struct kernfs_node *kn,
-			     bool first);
+enum kdn_look kdn_supers_look(const struct kdn_supers *supers,
+			      struct kernfs_node *kn, bool first, int *inodes);
 struct inode *kdn_super_inode(struct super_block *sb, struct kernfs_node *kn);
 bool kdn_node_out(struct kernfs_node *kn);
 

@@ -107,13 +107,9 @@ static void kdn_walk(struct super_block *sb, bool (*want)(struct inode *inode),
 static bool kdn_settled(struct kernfs_node *kn)
 {
 	int refs = kdn_order_refs(kn);
-	unsigned int i;
-	int inodes = 0;
+	int inodes;
 
-	for (i = 0; i < kdn_supers.nr; i++)
-		if (kdn_super_look(kdn_supers.sb[i], kn, false) != KDN_NO_INODE)
-			inodes++;
-
+	kdn_supers_look(&kdn_supers, kn, false, &inodes);
 	switch (kdn_order(refs, inodes)) {
 	case KDN_SETTLED:
 		return true;

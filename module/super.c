@@ -10,6 +10,7 @@
 #include <linux/dcache.h>
 #include <linux/fs.h>
 #include <linux/fsnotify.h>
+#include <linux/kernel.h>
 #include <linux/log2.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
@@ -81,20 +82,8 @@ static struct inode *kdn_super_find(struct super_block *sb,
 	return inode && READ_ONCE(inode->i_private) == kn ? inode : NULL;
 }
 
-/**
- * kdn_super_look - does anybody watch a removed node on a superblock?
- * @sb: the superblock, a kernfs one, active
- * @kn: the node, out, on which the caller holds a reference
- * @first: the node was not looked for before
- *
- * A mark on the whole superblock watches each of its inodes, but leaves no
- * trace of having been told: it counts on the first look only.
- *
- * Context: any.
- * Return: see &enum kdn_look.
- */
-enum kdn_look kdn_super_look(struct super_block *sb, struct kernfs_node *kn,
-			     bool first)
+static enum kdn_look kdn_super_look(struct super_block *sb,
+				    struct kernfs_node *kn, bool first)
 {
 	enum kdn_look look = KDN_NO_INODE;
 	struct inode *inode;
@@ -107,6 +96,35 @@ enum kdn_look kdn_super_look(struct super_block *sb, struct kernfs_node *kn,
 		       KDN_WATCHED : KDN_UNWATCHED;
 	rcu_read_unlock();
 	return look;
+}
+
+/**
+ * kdn_supers_look - does anybody watch a removed node on any superblock?
+ * @supers: the superblocks
+ * @kn: the node, out, on which the caller holds a reference
+ * @first: the node was not looked for before
+ * @inodes: gets the count of the node's inodes
+ *
+ * A mark on the whole superblock watches each of its inodes, but leaves no
+ * trace of having been told: it counts on the first look only.
+ *
+ * Context: any.
+ * Return: see &enum kdn_look; the most of what the superblocks have.
+ */
+enum kdn_look kdn_supers_look(const struct kdn_supers *supers,
+			      struct kernfs_node *kn, bool first, int *inodes)
+{
+	enum kdn_look most = KDN_NO_INODE;
+	unsigned int i;
+
+	*inodes = 0;
+	for (i = 0; i < supers->nr; i++) {
+		enum kdn_look look = kdn_super_look(supers->sb[i], kn, first);
+
+		*inodes += look != KDN_NO_INODE;
+		most = max(most, look);
+	}
+	return most;
 }
 
 /**

@@ -144,29 +144,15 @@ static void kdn_look(struct kdn_item *item)
 	/* Before the inodes: one that goes meanwhile errs on the safe side. */
 	int refs = kdn_order_refs(item->kn);
 	bool held = atomic_read(&item->kn->count) > 1;
-	bool watched = false;
-	unsigned int i;
-	int inodes = 0;
+	enum kdn_look look;
+	int inodes;
 
-	for (i = 0; i < kdn_supers.nr; i++) {
-		switch (kdn_super_look(kdn_supers.sb[i], item->kn,
-				       item->first)) {
-		case KDN_WATCHED:
-			watched = true;
-			inodes++;
-			break;
-		case KDN_UNWATCHED:
-			inodes++;
-			break;
-		case KDN_NO_INODE:
-			break;
-		}
-	}
+	look = kdn_supers_look(&kdn_supers, item->kn, item->first, &inodes);
 	/* An unwatched file counts: its directory's watcher hears of it too. */
 	if (inodes)
 		item->order = kdn_order(refs, inodes + 1);
 
-	if (watched || item->order != KDN_SETTLED)
+	if (look == KDN_WATCHED || item->order != KDN_SETTLED)
 		item->todo = KDN_TELL;
 	else if (item->first && held)
 		item->todo = KDN_RELOOK_LATER;
