@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -149,6 +148,7 @@ static long once(const struct bench *bench)
 
 int main(void)
 {
+	static const char controllers[] = "+memory +pids +cpu +io +cpuset";
 	static long cost[CASES][ROUNDS];
 	unsigned int i, round;
 	int fd;
@@ -159,7 +159,8 @@ int main(void)
 	    mount("cgroup2", TOP, "cgroup2", 0, NULL))
 		fail("mount");
 	fd = open(TOP "/cgroup.subtree_control", O_WRONLY);
-	if (write(fd, "+memory +pids +cpu +io +cpuset", 30) != 30)
+	if (write(fd, controllers, strlen(controllers)) !=
+	    (ssize_t)strlen(controllers))
 		fail("controllers");
 	once(&cases[0]);
 	for (round = 0; round < ROUNDS; round++)
