@@ -24,10 +24,16 @@ kdir:
 		exit 1; }
 
 check:
-	@KERNELS='$(KERNELS)' TESTS='$(TESTS)' APPEND='$(APPEND)' scripts/check
+	@KERNELS='$(KERNELS)' TESTS='$(TESTS)' APPEND='$(APPEND)' \
+		JOBS='$(JOBS)' scripts/check
 
 lint:
 	@KERNELS='$(KERNELS)' scripts/lint
+
+# The README's table of kernels, from the last 'make check'.
+readme:
+	@scripts/results --readme $(or $(KDN_CACHE),.cache) \
+		$$(. scripts/lib.sh; kernel_names)
 
 demo:
 	@scripts/demo $(KERNEL)
@@ -58,5 +64,5 @@ help:
 	@echo '  make update-kernels   take the newest packages of the kernels'
 	@echo '  make distclean        remove all that these have made (.cache)'
 
-.PHONY: modules modules_install clean kdir check lint demo bench update-kernels \
+.PHONY: modules modules_install clean kdir check readme lint demo bench update-kernels \
 	distclean help

@@ -7,10 +7,12 @@
 # All that the scripts make is in the cache folder, .cache or $KDN_CACHE:
 #
 #   root/          the build root, a small Debian with compiler and QEMU
-#   kernels/NAME/  a kernel: vmlinuz, release, version, and its headers
+#   root-forky/    another, with a newer compiler
+#   kernels/NAME/  a kernel: vmlinuz, release, version, arch, compiler, and its
+#                  headers
 #   build/NAME/    where the modules are built for it
 #   out/NAME/      the built modules, and what the last boot left
-#   out/tests/     the test programs and the guest's init
+#   out/tests-A/   the test programs and the guest's init, for architecture A
 #   log/           what the builds of the last check printed
 
 set -euo pipefail
@@ -37,7 +39,8 @@ lock()
 kernel_list() { sed 's/#.*//; /^[[:space:]]*$/d' "$top/scripts/kernels"; }
 kernel_names() { kernel_list | awk '{ print $1 }'; }
 
-# find_kernel NAME: set suites, pattern and image to the fields of its line.
+# find_kernel NAME: set suites, pattern, image, compiler, native and skips to
+# the fields of its line, and arch to the end of the pattern.
 find_kernel()
 {
 	local line
@@ -46,7 +49,9 @@ find_kernel()
 	[ "$line" ] || die "no kernel '$1' in scripts/kernels, only:" \
 		"$(kernel_names | xargs)"
 	# shellcheck disable=SC2034 # for the caller
-	read -r _ suites pattern image <<<"$line"
+	read -r _ suites pattern image compiler native skips <<<"$line"
+	# shellcheck disable=SC2034 # for the caller
+	arch=${pattern##*-}
 }
 
 # in_root [DIR MOUNTPOINT]... -- CMD...: run CMD in the build root, with each

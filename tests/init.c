@@ -5,8 +5,8 @@
  *
  * From the kernel's command line:
  *
- *	kdn.tests=A,B	run only these programs, of /tests/test_*
- *	kdn.args=X,Y	arguments for them: the tests to run
+ *	kdn.tests=A,B:T	run only these programs, of /tests/test_*; of B, only
+ *			the test T, that is, run it with the argument T
  *	kdn.timeout=S	how long one program may take (120)
  *	kdn.verdict=TTY	the port to write to (ttyS1)
  *
@@ -117,26 +117,34 @@ static const char *argument(const char *name, const char *otherwise)
 	return otherwise;
 }
 
-/* Split TEXT at commas into LIST, which ends with a NULL. */
-static void split(const char *text, char **list)
+/* Split TEXT at MARKS into LIST, which ends with a NULL. */
+static void split(const char *text, const char *marks, char **list)
 {
 	char *words = strdup(text);
 	char *word;
 	int n = 0;
 
-	while (n < MAX_ARGS - 1 && (word = strsep(&words, ",")))
+	while (n < MAX_ARGS - 1 && (word = strsep(&words, marks)))
 		if (*word)
 			list[n++] = word;
 	list[n] = NULL;
 }
 
-static bool chosen(const char *name, char **list)
+/*
+ * Is the program of the list to run?  ARGV gets its name and the tests that
+ * belong to it there; no list is one of all programs.
+ */
+static bool chosen(char *name, char **list, char **argv)
 {
 	int i;
 
-	for (i = 0; list[i]; i++)
-		if (!strcmp(list[i], name))
+	argv[0] = name;
+	argv[1] = NULL;
+	for (i = 0; list[i]; i++) {
+		split(list[i], ":", argv);
+		if (!strcmp(argv[0], name))
 			return true;
+	}
 	return !list[0];
 }
 
@@ -172,17 +180,14 @@ static void unload(const char *name)
 		say("#%s left the module behind: %s", name, strerror(errno));
 }
 
-static pid_t start(const char *name, char **args, int output)
+static pid_t start(char **argv, int output)
 {
-	char path[256], *argv[MAX_ARGS + 1] = { path };
+	char path[256];
 	pid_t pid = fork();
-	int i;
 
 	if (pid)
 		return pid;
-	for (i = 0; args[i]; i++)
-		argv[i + 1] = args[i];
-	snprintf(path, sizeof(path), TESTS "%s", name);
+	snprintf(path, sizeof(path), TESTS "%s", argv[0]);
 	setsid();
 	dup2(open("/dev/null", O_RDONLY), 0);
 	dup2(output, 1);
@@ -217,8 +222,9 @@ static bool pass_on(int fd, const char *name)
 	return false;
 }
 
-static void run(const char *name, char **args, long timeout_ms)
+static void run(char **argv, long timeout_ms)
 {
+	const char *name = argv[0];
 	long begin = now_ms(), deadline = begin + timeout_ms;
 	bool late = false;
 	int out[2], status = 0;
@@ -229,7 +235,7 @@ static void run(const char *name, char **args, long timeout_ms)
 		return;
 	}
 	fcntl(out[0], F_SETFL, O_NONBLOCK);
-	pid = start(name, args, out[1]);
+	pid = start(argv, out[1]);
 	close(out[1]);
 	while (waitpid(pid, &status, WNOHANG) == 0 && !late) {
 		struct pollfd p = { .fd = out[0], .events = POLLIN };
@@ -254,7 +260,7 @@ static void run(const char *name, char **args, long timeout_ms)
 
 int main(void)
 {
-	char *tests[MAX_ARGS], *args[MAX_ARGS];
+	char *tests[MAX_ARGS], *argv[MAX_ARGS];
 	struct utsname kernel;
 	glob_t programs = { 0 };
 	long timeout_ms;
@@ -265,17 +271,14 @@ int main(void)
 	open_port(argument("kdn.verdict", "ttyS1"));
 	uname(&kernel);
 	say("#kernel %s", kernel.release);
-	split(argument("kdn.tests", ""), tests);
-	split(argument("kdn.args", ""), args);
+	split(argument("kdn.tests", ""), ",", tests);
 	timeout_ms = 1000 * atol(argument("kdn.timeout", "120"));
 
 	glob(TESTS "test_*", 0, NULL, &programs);
 	for (i = 0; i < programs.gl_pathc; i++) {
-		const char *name = programs.gl_pathv[i] + strlen(TESTS);
-
-		if (!chosen(name, tests))
+		if (!chosen(programs.gl_pathv[i] + strlen(TESTS), tests, argv))
 			continue;
-		run(name, args, timeout_ms);
+		run(argv, timeout_ms);
 		count++;
 	}
 	say("end %d", count);

@@ -90,6 +90,8 @@ static void answer(void)
 	bool native = kernel_is_native();
 
 	load("");
+	note("fact symbol %s", get(STATUS_DIR "/symbol"));
+	note("fact native %s", status("native") ? "yes" : "no");
 	if (status("native") != native)
 		fail("the file 'native' says %lu, the kernel behaves as %d",
 		     status("native"), native);
