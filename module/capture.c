@@ -51,6 +51,7 @@ static DEFINE_PER_CPU_ALIGNED(struct kdn_ring, kdn_rings);
 /* The worker is up, or has been told to get up. */
 static bool kdn_awake;
 
+/* In an interrupt; on PREEMPT_RT, where waking takes locks that sleep, a thread. */
 static void kdn_wake(struct irq_work *work)
 {
 	kdn_capture_awake();
@@ -96,8 +97,12 @@ static bool kdn_may_have_inode(struct kernfs_node *kn, int held)
  * from a node happens once per node, so that bounds the time as well.
  *
  * Context: the kprobe's handler.  Preemption is off; maybe interrupts are too,
- * and it may count as NMI.  The caller of __kernfs_remove() holds kernfs's
- * lock for writing, so that the subtree does not change.
+ * and where the probe is a breakpoint it may count as NMI.  So on PREEMPT_RT
+ * not even a spinlock_t could be taken: there are only atomic operations here,
+ * and irq_work_queue(), which is made for such contexts.  It does not nest: a
+ * probe that hits within a handler is only counted (see kdn_hook_missed()).
+ * The caller of __kernfs_remove() holds kernfs's lock for writing, so that the
+ * subtree does not change.
  */
 void kdn_capture(struct kernfs_node *kn, int held)
 {
