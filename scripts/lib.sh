@@ -55,7 +55,9 @@ find_kernel()
 }
 
 # in_root [DIR MOUNTPOINT]... -- CMD...: run CMD in the build root, with each
-# DIR bound to its MOUNTPOINT there. The mounts end with CMD, and CMD with us.
+# DIR bound to its MOUNTPOINT there, and a /tmp of its own: make names a file
+# there after its process ID, which is the same in each namespace. The mounts
+# end with CMD, and CMD with us.
 in_root()
 {
 	local userns=()
@@ -66,6 +68,7 @@ in_root()
 		--mount-proc="$root/proc" bash -euc '
 		root=$1 && shift
 		mount --rbind /dev "$root/dev"
+		mount -t tmpfs tmpfs "$root/tmp"
 		while [ "$1" != -- ]; do
 			mkdir -p "$root$2"
 			mount --bind "$1" "$root$2"
