@@ -19,11 +19,13 @@
 
 /*
  * How long the worker stays on after its last find, and how often it looks: a
- * single removal is over in no time, and in a storm each look costs.
+ * single removal is over in no time, and in a storm each look costs.  Where
+ * nobody watches anything nobody waits either.
  */
 #define KDN_STAY_NS	NSEC_PER_MSEC
 #define KDN_POLL_MIN_US	50
 #define KDN_POLL_MAX_US	400
+#define KDN_POLL_IDLE_US	2000
 
 /* How long to rest while a removal or an earlier event takes its time. */
 #define KDN_REST_MIN	1
@@ -81,6 +83,7 @@ static unsigned int kdn_relook_head, kdn_relook_tail;
 static unsigned long kdn_dropped;		/* there was no room for these */
 static unsigned long kdn_rest = KDN_REST_MIN;
 static struct kdn_supers kdn_supers;
+static bool kdn_anybody = true;			/* watched at the last look */
 
 static void kdn_worker(struct work_struct *work);
 static DECLARE_DELAYED_WORK(kdn_work, kdn_worker);
@@ -300,6 +303,7 @@ static bool kdn_round(void)
 	if (!some_out || kdn_supers_get(&kdn_supers))
 		return busy;
 
+	kdn_anybody = kdn_supers.nr;
 	for (i = 0; i < kdn_nr_items; i++)
 		if (kdn_items[i].todo == KDN_LOOK)
 			kdn_look(&kdn_items[i]);
@@ -322,6 +326,8 @@ static void kdn_worker(struct work_struct *work)
 			kdn_rest = KDN_REST_MIN;
 		}
 		kdn_resync_check();
+		if (!kdn_anybody)
+			poll = KDN_POLL_IDLE_US;
 		usleep_range(poll, poll + poll / 2);
 		poll = min_t(unsigned int, 2 * poll, KDN_POLL_MAX_US);
 	} while (ktime_get_ns() - last < KDN_STAY_NS || !kdn_capture_sleep());
