@@ -32,7 +32,6 @@ MODULE_PARM_DESC(ring_size, "Nodes that a CPU's ring can hold, a power of two fr
  * struct kdn_ring - nodes on their way from one CPU's handler to the worker
  * @slot: the nodes, each with a reference
  * @head: where the next one goes; the handler's
- * @removals: calls of __kernfs_remove() seen; the handler's
  * @noted: nodes put in; the handler's
  * @lost: walks cut short by a full ring or a large subtree; the handler's
  * @tail: where the oldest one is; the worker's
@@ -40,7 +39,6 @@ MODULE_PARM_DESC(ring_size, "Nodes that a CPU's ring can hold, a power of two fr
 struct kdn_ring {
 	struct kernfs_node **slot;
 	unsigned int head;
-	unsigned long removals;
 	unsigned long noted;
 	unsigned long lost;
 	unsigned int tail ____cacheline_aligned_in_smp;
@@ -75,18 +73,6 @@ static struct kernfs_node *kdn_next(struct kernfs_node *pos,
 	return rb ? rb_entry(rb, struct kernfs_node, rb) : NULL;
 }
 
-/*
- * An inode holds a reference on its node, on top of the one that keeps every
- * linked node and of those that the remover is known to hold.  So a node with
- * these alone has no inode, and since it is about to be deactivated it will
- * not get one: nobody is to be told.  (open_by_handle_at() may slip in between
- * and leave one to the resync.)
- */
-static bool kdn_may_have_inode(struct kernfs_node *kn, int held)
-{
-	return atomic_read(&kn->count) > 1 + held;
-}
-
 /**
  * kdn_capture - note the nodes that a removal is about to take away
  * @kn: the node that __kernfs_remove() was called for
@@ -113,7 +99,6 @@ void kdn_capture(struct kernfs_node *kn, int held)
 	unsigned int steps = KDN_WALK_MAX;
 	struct kernfs_node *pos = kn;
 
-	WRITE_ONCE(ring->removals, ring->removals + 1);
 	do {
 		if (!kdn_may_have_inode(pos, pos == kn ? held : 0))
 			continue;
@@ -227,17 +212,6 @@ static unsigned long kdn_sum(size_t offset)
 		sum += READ_ONCE(*(unsigned long *)
 				 ((void *)per_cpu_ptr(&kdn_rings, cpu) + offset));
 	return sum;
-}
-
-/**
- * kdn_capture_removals - calls of __kernfs_remove() seen
- *
- * Context: any.
- * Return: the count, over all CPUs.
- */
-unsigned long kdn_capture_removals(void)
-{
-	return kdn_sum(offsetof(struct kdn_ring, removals));
 }
 
 /**

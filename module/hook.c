@@ -10,6 +10,7 @@
 #include <linux/kernel.h>
 #include <linux/kprobes.h>
 #include <linux/moduleparam.h>
+#include <linux/percpu.h>
 #include <linux/string.h>
 
 #include "internal.h"
@@ -36,17 +37,30 @@ static const char * const kdn_symbols[] = {
 
 static const char *kdn_symbol;
 
+static DEFINE_PER_CPU(unsigned long, kdn_removals);
+
 /*
- * Context: see kdn_capture().  This is the beginning of the removal.  A node
- * without a parent is the root of a hierarchy without superblocks; one that is
- * not linked was removed before.
+ * Context: see kdn_capture().  This is the beginning of the removal, and runs
+ * for each file of a cgroup that goes.  Most of them have no inode and are of no
+ * further interest, so that is asked first.
+ *
+ * A node without a parent is the root of a hierarchy without superblocks; one
+ * that is not linked was removed before.
  */
 static int kdn_hook_hit(struct kprobe *p, struct pt_regs *regs)
 {
 	struct kernfs_node *kn = (void *)regs_get_kernel_argument(regs, 0);
+	int held = 0;
 
-	if (kn && kdn_parent(kn) && !RB_EMPTY_NODE(&kn->rb))
-		kdn_capture(kn, kdn_selftest_held(regs));
+	this_cpu_inc(kdn_removals);
+	if (!kn)
+		return 0;
+	if (kdn_return_address(regs) == kdn_remover.caller)
+		held = kdn_remover.held;
+	if (kernfs_type(kn) != KERNFS_DIR && !kdn_may_have_inode(kn, held))
+		return 0;
+	if (kdn_parent(kn) && !RB_EMPTY_NODE(&kn->rb))
+		kdn_capture(kn, held);
 	return 0;
 }
 NOKPROBE_SYMBOL(kdn_hook_hit);
@@ -150,4 +164,20 @@ bool kdn_hook_armed(void)
 unsigned long kdn_hook_missed(void)
 {
 	return READ_ONCE(kdn_kprobe.nmissed);
+}
+
+/**
+ * kdn_hook_removals - calls of the probed function seen
+ *
+ * Context: any.
+ * Return: the count, over all CPUs.
+ */
+unsigned long kdn_hook_removals(void)
+{
+	unsigned long sum = 0;
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		sum += READ_ONCE(per_cpu(kdn_removals, cpu));
+	return sum;
 }

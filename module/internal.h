@@ -29,16 +29,29 @@ void kdn_hook_disarm(void);
 const char *kdn_hook_symbol(void);
 bool kdn_hook_armed(void);
 unsigned long kdn_hook_missed(void);
+unsigned long kdn_hook_removals(void);
 
 /* capture.c */
 int kdn_capture_init(void);
 void kdn_capture_exit(void);
 void kdn_capture(struct kernfs_node *kn, int held);
+
+/*
+ * An inode holds a reference on its node, on top of the one that keeps every
+ * linked node and of those that the remover is known to hold.  So a node with
+ * these alone has no inode, and since it is about to be deactivated it will
+ * not get one: nobody is to be told.  (open_by_handle_at() may slip in between
+ * and leave one to the resync.)
+ */
+static inline bool kdn_may_have_inode(struct kernfs_node *kn, int held)
+{
+	return atomic_read(&kn->count) > 1 + held;
+}
+
 bool kdn_capture_take(void (*keep)(struct kernfs_node *kn));
 void kdn_capture_awake(void);
 bool kdn_capture_sleep(void);
 void kdn_capture_sync(void);
-unsigned long kdn_capture_removals(void);
 unsigned long kdn_capture_noted(void);
 unsigned long kdn_capture_lost(void);
 
@@ -139,10 +152,23 @@ bool kdn_resync_behind(void);
 unsigned long kdn_resync_lost(void);
 
 /* selftest.c */
+
+/**
+ * struct kdn_remover - the caller of __kernfs_remove() that removes by name
+ * @caller: where it is returned to; 0 if it can't be told from others
+ * @held: the references that it holds on the node, or 0
+ *
+ * Most removals come from there.  Nothing is known of other callers.
+ */
+struct kdn_remover {
+	unsigned long caller;
+	int held;
+};
+
+extern struct kdn_remover kdn_remover;
 int kdn_selftest_init(void);
 int kdn_selftest(const char *symbol);
 bool kdn_selftest_native(void);
-int kdn_selftest_held(struct pt_regs *regs);
 const struct super_operations *kdn_selftest_ops(void);
 
 /* status.c */

@@ -51,9 +51,7 @@ struct kdn_proof {
 
 static struct kdn_proof kdn_proof;
 
-/* The caller that removes by name, and how many references it holds. */
-static unsigned long kdn_caller;
-static int kdn_held;
+struct kdn_remover kdn_remover;
 
 /*
  * Context: a kprobe's handler, on any function at all: the argument is compared
@@ -232,17 +230,21 @@ static int kdn_prove(const char *symbol, int (*try)(struct kprobe *kp))
  */
 int kdn_selftest(const char *symbol)
 {
-	int err = kdn_prove(symbol, kdn_try_file);
+	int err;
 
+	kdn_remover = (struct kdn_remover) { };
+	err = kdn_prove(symbol, kdn_try_file);
 	if (!err) {
 		/*
 		 * What the caller held: without the trial's own reference, and
 		 * the one of every linked node.  If somebody has looked the
 		 * file up, it has an inode now, and this is no measure.
 		 */
-		kdn_held = kdn_proof.refs - 2;
-		kdn_caller = atomic_read(&kdn_proof.kn->count) == 1 ?
-			     kdn_proof.caller : 0;
+		if (atomic_read(&kdn_proof.kn->count) == 1)
+			kdn_remover = (struct kdn_remover) {
+				.caller = kdn_proof.caller,
+				.held = kdn_proof.refs - 2,
+			};
 	}
 	kernfs_put(kdn_proof.kn);
 	kdn_proof.kn = NULL;
@@ -251,30 +253,12 @@ int kdn_selftest(const char *symbol)
 
 	err = kdn_prove(symbol, kdn_try_dir);
 	/* A tracer that diverts all returns makes all callers look the same. */
-	if (kdn_caller == kdn_proof.caller)
-		kdn_caller = 0;
+	if (kdn_remover.caller == kdn_proof.caller)
+		kdn_remover = (struct kdn_remover) { };
 	kernfs_put(kdn_proof.kn);
 	kdn_proof.kn = NULL;
 	return err;
 }
-
-/**
- * kdn_selftest_held - the references that a remover holds on the node
- * @regs: the registers at the entry of the probed function
- *
- * Most removals are of a file by its name, by a caller that may hold a
- * reference.  It is known by where it is returned to; nothing is known of
- * others.
- *
- * Context: the kprobe's handler.
- * Return: the count: not more than it is.
- */
-int kdn_selftest_held(struct pt_regs *regs)
-{
-	return kdn_caller && kdn_return_address(regs) == kdn_caller ?
-	       kdn_held : 0;
-}
-NOKPROBE_SYMBOL(kdn_selftest_held);
 
 /**
  * kdn_selftest_native - does this kernel tell watchers by itself?

@@ -30,7 +30,7 @@ static unsigned long kdn_count(atomic_long_t *counter)
 KDN_STATUS(symbol, "%s", kdn_hook_symbol());
 KDN_STATUS(native, "%d", kdn_selftest_native());
 KDN_STATUS(armed, "%d", kdn_hook_armed());
-KDN_STATUS(removals, "%lu", kdn_capture_removals());
+KDN_STATUS(removals, "%lu", kdn_hook_removals());
 KDN_STATUS(noted, "%lu", kdn_capture_noted());
 KDN_STATUS(overflows, "%lu", kdn_resync_lost());
 KDN_STATUS(missed, "%lu", kdn_hook_missed());
