@@ -76,3 +76,22 @@ fetch()
 	(cd "$dir" && apt_get download "$@") ||
 		die "could not download $*, see above; try again"
 }
+
+# unpack_source PACKAGE DIR ARG...: unpack the kernel source PACKAGE to DIR,
+# which is there when all is. ARGs go to tar: what of it.
+unpack_source()
+{
+	local package=$1 dir=$2 debs=$cache/debs/source
+
+	shift 2
+	say "fetching and unpacking $package (takes a minute)"
+	rm -rf "$debs" "$dir.tmp"
+	fetch "$debs" "$package"
+	mkdir -p "$dir.tmp"
+	dpkg-deb --fsys-tarfile "$debs"/*.deb |
+		tar -xO "./usr/src/$package.tar.xz" |
+		tar -xJ -C "$dir.tmp" --strip-components=1 "$@" ||
+		die "could not unpack $package, see above"
+	rm -rf "$debs" "$dir"
+	mv -T "$dir.tmp" "$dir"
+}
