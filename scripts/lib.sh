@@ -8,6 +8,7 @@
 #
 #   root/          the build root, a small Debian with compiler and QEMU
 #   root-forky/    another, with a newer compiler
+#   source/        of the newest kernel source: checkpatch, some of its tests
 #   kernels/NAME/  a kernel: vmlinuz, release, version, arch, compiler, and its
 #                  headers
 #   build/NAME/    where the modules are built for it
@@ -39,8 +40,8 @@ lock()
 kernel_list() { sed 's/#.*//; /^[[:space:]]*$/d' "$top/scripts/kernels"; }
 kernel_names() { kernel_list | awk '{ print $1 }'; }
 
-# find_kernel NAME: set suites, pattern, image, compiler, native and skips to
-# the fields of its line, and arch to the end of the pattern.
+# find_kernel NAME: set suites, pattern, image, compiler, native, skips and disk
+# to the fields of its line, and arch to the end of the pattern.
 find_kernel()
 {
 	local line
@@ -49,7 +50,7 @@ find_kernel()
 	[ "$line" ] || die "no kernel '$1' in scripts/kernels, only:" \
 		"$(kernel_names | xargs)"
 	# shellcheck disable=SC2034 # for the caller
-	read -r _ suites pattern image compiler native skips <<<"$line"
+	read -r _ suites pattern image compiler native skips disk <<<"$line"
 	# shellcheck disable=SC2034 # for the caller
 	arch=${pattern##*-}
 }
