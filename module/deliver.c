@@ -49,8 +49,9 @@ static bool kdn_dir_open(struct dentry *dir)
 static enum kdn_told __kdn_deliver(struct inode *inode, bool first)
 {
 	struct super_block *sb = inode->i_sb;
+	enum kdn_told told = KDN_TOLD;
 	struct dentry *alias;
-	bool later;
+	bool vfs_telling;
 
 	/*
 	 * The VFS tells a mark on the whole superblock when the dentry dies,
@@ -64,8 +65,6 @@ static enum kdn_told __kdn_deliver(struct inode *inode, bool first)
 		d_prune_aliases(inode);
 		first = false;
 	}
-	if (!kdn_inode_watched(inode) && !(first && kdn_sb_marked(sb)))
-		return KDN_NOBODY;
 
 	/*
 	 * The VFS tells at the death of the last dentry, and keeps that one's
@@ -74,16 +73,21 @@ static enum kdn_told __kdn_deliver(struct inode *inode, bool first)
 	 * has not and will not: the last dentry died before the removal.
 	 */
 	alias = d_find_any_alias(inode);
-	if (alias)
-		later = kdn_dir_open(alias);
-	else
-		later = atomic_read(&inode->i_count) > KDN_INODE_REFS;
-	if (!later) {
+	vfs_telling = !alias && atomic_read(&inode->i_count) > KDN_INODE_REFS;
+	/* If the VFS has just destroyed the marks, this is to be seen below. */
+	smp_rmb();
+
+	if (!kdn_inode_watched(inode) && !(first && kdn_sb_marked(sb)))
+		told = KDN_NOBODY;
+	else if (vfs_telling || (alias && kdn_dir_open(alias)))
+		told = KDN_LATER;
+
+	if (told == KDN_TOLD) {
 		fsnotify_inoderemove(inode);
 		trace_kdn_delivered(inode);
 	}
 	dput(alias);
-	return later ? KDN_LATER : KDN_TOLD;
+	return told;
 }
 
 /**
