@@ -46,25 +46,26 @@ static bool kdn_dir_open(struct dentry *dir)
 	return open;
 }
 
+/*
+ * Will the VFS tell of this inode when its last dentry dies?  kernfs clears the
+ * link count just after it unlinks the node, in one go under its lock: after
+ * passing through that, the count stays as it is.
+ */
+static bool kdn_vfs_tells(struct inode *inode)
+{
+	if (!kdn_selftest_native())
+		return false;
+	if (READ_ONCE(inode->i_nlink))
+		kernfs_put(kernfs_find_and_get(kdn_super_root(inode->i_sb), ""));
+	return !READ_ONCE(inode->i_nlink);
+}
+
 static enum kdn_told __kdn_deliver(struct inode *inode, bool first)
 {
 	struct super_block *sb = inode->i_sb;
 	enum kdn_told told = KDN_TOLD;
+	bool vfs_telling, vfs_tells;
 	struct dentry *alias;
-	bool vfs_telling;
-
-	/*
-	 * The VFS tells a mark on the whole superblock when the dentry dies,
-	 * whatever we did before.  So let an unused one die now, and the VFS
-	 * do it all.  kernfs clears the link count just after it unlinks: a
-	 * node that was not looked for before may be between the two.
-	 */
-	if (kdn_selftest_native() && kdn_sb_marked(sb)) {
-		if (first && READ_ONCE(inode->i_nlink))
-			return KDN_LATER;
-		d_prune_aliases(inode);
-		first = false;
-	}
 
 	/*
 	 * The VFS tells at the death of the last dentry, and keeps that one's
@@ -77,6 +78,13 @@ static enum kdn_told __kdn_deliver(struct inode *inode, bool first)
 	/* If the VFS has just destroyed the marks, this is to be seen below. */
 	smp_rmb();
 
+	/*
+	 * Told marks on an inode are gone.  Those on a superblock stay, but
+	 * as long as the VFS is to tell them, nobody has.
+	 */
+	vfs_tells = alias && kdn_vfs_tells(inode);
+	if (kdn_selftest_native())
+		first = vfs_tells;
 	if (!kdn_inode_watched(inode) && !(first && kdn_sb_marked(sb)))
 		told = KDN_NOBODY;
 	else if (vfs_telling || (alias && kdn_dir_open(alias)))
@@ -85,6 +93,12 @@ static enum kdn_told __kdn_deliver(struct inode *inode, bool first)
 	if (told == KDN_TOLD) {
 		fsnotify_inoderemove(inode);
 		trace_kdn_delivered(inode);
+		/*
+		 * The VFS would tell the superblock's marks again.  It looks at
+		 * the link count when no dentry is left, ours included.
+		 */
+		if (vfs_tells && kdn_sb_marked(sb))
+			set_nlink(inode, 1);
 	}
 	dput(alias);
 	return told;
