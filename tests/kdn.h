@@ -25,7 +25,6 @@
 #define DEVICES		"/sys/devices/virtual/misc/kdn_test"
 #define LEAVES		"/sys/kernel/kdn_test/leaves"
 #define KPROBES		"/sys/kernel/debug/kprobes/enabled"
-#define DROP_CACHES	"/proc/sys/vm/drop_caches"
 
 /* What a watcher reads of a removal, whatever else its mask asks for */
 #define GONE		"DELETE_SELF IGNORED"
@@ -125,6 +124,13 @@ void load_devices(void);
 void control(const char *file, int n);
 pid_t hang_removal(const char *path, const char *file);
 void finish_removal(pid_t remover);
+
+/*
+ * Drop all dentries that are not in use. One request is not enough: kernfs has
+ * the kernel leave its own alone at first, and each that was looked up again
+ * is given another chance.
+ */
+void drop_caches(void);
 
 /* The kernel's log since log_mark(): is there a line with all of these? */
 int log_mark(void);

@@ -219,7 +219,7 @@ static void dropped_dentry(void)
 	watch(inst, text("%s/cgroup.events", dir), IN_ALL_EVENTS);
 	watch(inst, text("%s/memory.events", dir), IN_ALL_EVENTS);
 	watch(inst, dir, IN_ALL_EVENTS);
-	put(DROP_CACHES, "2");
+	drop_caches();
 	remove_dir(dir);
 	verify_all_gone();
 }

@@ -64,7 +64,7 @@ static void filesystem_mark(void)
 	verify_all_gone();
 	if (exists(dir))
 		fail("%s is still there", dir);
-	put(DROP_CACHES, "2");
+	drop_caches();
 	read_marks(fd, 0);
 	note("of the file without a watch: %d", cached->events);
 	once(watched);
@@ -95,7 +95,7 @@ static void filesystem_mark_late(void)
 	if (exists(file->path))
 		fail("%s is still there", file->path);
 	remove_dir(text("%s/child", dir));
-	put(DROP_CACHES, "2");
+	drop_caches();
 	read_marks(fd, 0);
 	once(file);
 }

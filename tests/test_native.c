@@ -30,7 +30,7 @@ static void prepare(void)
 		watch(inst, dirs[i], IN_DELETE_SELF);
 		watch(inst, text("%s/memory.events", dirs[i]), IN_ALL_EVENTS);
 		if (i == 0)
-			put(DROP_CACHES, "2");
+			drop_caches();
 	}
 	hold_open(text("%s/pids.max", dirs[2]));
 	watch(inst, text("%s/pids.max", dirs[2]), IN_ALL_EVENTS);
