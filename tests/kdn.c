@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #include "kdn.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -188,6 +189,23 @@ bool exists(const char *path)
 	struct stat st;
 
 	return lstat(path, &st) == 0;
+}
+
+bool listed(const char *path)
+{
+	const char *name = strrchr(path, '/') + 1;
+	DIR *dir = opendir(text("%.*s", (int)(name - path), path));
+	struct dirent *entry;
+
+	if (!dir && errno == ENOENT)
+		return false;
+	if (!dir)
+		fail("the directory of %s can't be read: %m", path);
+	while ((entry = readdir(dir)))
+		if (!strcmp(entry->d_name, name))
+			break;
+	closedir(dir);
+	return entry;
 }
 
 void make_dir(const char *path)
@@ -501,19 +519,27 @@ static void read_it(void *path)
 	get(path);
 }
 
-static void remove_it(void *file)
+struct removal {
+	const char *file;
+	int n;
+};
+
+static void remove_it(void *removal)
 {
-	control(file, 0);
+	const struct removal *r = removal;
+
+	control(r->file, r->n);
 }
 
-pid_t hang_removal(const char *path, const char *file)
+pid_t hang_removal(const char *path, const char *file, int n)
 {
+	struct removal removal = { file, n };
 	pid_t remover;
 
 	spawn(read_it, (void *)path);
 	WAIT_FOR(!strcmp(get("/sys/kernel/kdn_test/release"), "1"));
-	remover = spawn(remove_it, (void *)file);
-	WAIT_FOR(!exists(path));
+	remover = spawn(remove_it, &removal);
+	WAIT_FOR(!listed(path));
 	return remover;
 }
 

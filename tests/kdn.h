@@ -63,13 +63,18 @@ pid_t spawn(void (*run)(void *), void *argument);
 void end_of(pid_t pid);
 bool ended(pid_t pid);
 
-/* Files: text() makes a path, or another string, that nobody has to free. */
+/*
+ * Files: text() makes a path, or another string, that nobody has to free.
+ * exists() looks a path up; listed() reads the directory instead, as a lookup
+ * may have the kernel notice that a file is gone.
+ */
 [[gnu::format(printf, 1, 2)]] char *text(const char *format, ...);
 char *get(const char *path);
 void put(const char *path, const char *value);
 int try_put(const char *path, const char *value);
 int hold_open(const char *path);
 bool exists(const char *path);
+bool listed(const char *path);
 void make_dir(const char *path);
 void remove_dir(const char *path);
 void mount_at(const char *dir, const char *type, const char *options);
@@ -112,7 +117,7 @@ static inline void verify_all_gone(void)
  * Modules: load() and unload() are for the module under test, and status() for
  * its files. load_devices() and control() are for kdn_test.ko, which tells what
  * its control files do. hang_removal() has a child read a file that blocks and
- * another child remove it, by writing 0 to a control file: the removal hangs
+ * another child remove it, by writing N to a control file: the removal hangs
  * until finish_removal().
  */
 int try_load(const char *module, const char *parameters);
@@ -122,7 +127,7 @@ void unload(void);
 unsigned long status(const char *name);
 void load_devices(void);
 void control(const char *file, int n);
-pid_t hang_removal(const char *path, const char *file);
+pid_t hang_removal(const char *path, const char *file, int n);
 void finish_removal(pid_t remover);
 
 /*

@@ -151,7 +151,9 @@ static void hanging_removal(void)
 	watch(inst, DEVICES "0/block", IN_DELETE_SELF | IN_MODIFY);
 	value = watch(inst, DEVICES "0/value", IN_ALL_EVENTS);
 	w = watch(inst, text("%s/cgroup.events", other), IN_ALL_EVENTS);
-	remover = hang_removal(DEVICES "0/block", "del");
+	remover = hang_removal(DEVICES "0/block", "del", 0);
+	if (exists(DEVICES "0/block"))
+		fail("who looks up what is being removed still finds it");
 	/* It's the file before the one that blocks. */
 	expect(value, GONE);
 	verify();
@@ -187,7 +189,7 @@ static void hanging_subtree(void)
 	block = watch(inst, LEAVES "/a0", IN_DELETE_SELF);
 	for (i = 1; i < 50; i++)
 		watch(inst, text(LEAVES "/a%d", i), IN_ALL_EVENTS);
-	remover = hang_removal(LEAVES "/a0", "tree");
+	remover = hang_removal(LEAVES "/a0", "tree", 0);
 	for (i = 0; i < 50; i++)
 		WAIT_FOR(!exists(text(LEAVES "/a%d", i)));
 	collect();
@@ -214,7 +216,7 @@ static void loaded_during_removal(void)
 	control("tree", 1);
 	watch(inst, LEAVES, IN_DELETE_SELF);
 	watch(inst, LEAVES "/a0", IN_DELETE_SELF);
-	remover = hang_removal(LEAVES "/a0", "tree");
+	remover = hang_removal(LEAVES "/a0", "tree", 0);
 	load("");
 	WAIT_FOR(status("resyncs"));
 	verify();

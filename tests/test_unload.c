@@ -68,7 +68,7 @@ static void during_removal(void)
 	control("add", 0);
 	load("");
 	watch(instance(), DEVICES "0/block", IN_DELETE_SELF);
-	remover = hang_removal(DEVICES "0/block", "del");
+	remover = hang_removal(DEVICES "0/block", "del", 0);
 	WAIT_FOR(status("pending"));
 	unload();
 	verify();
