@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What the test programs share, see kdn.h; and their main().
+ * What the test programs share, see kdn.h.
  */
 #define _GNU_SOURCE
 #include "kdn.h"
@@ -30,30 +30,20 @@
 
 #define TEST_SECONDS	60
 #define TOP_CGROUP	CGROUPS "/kdn"
-#define REASON_SIZE	200
 #define MAX_WATCHES	8192
 
-/* How a test's process ends, as in kselftest */
-enum { PASS = 0, FAIL = 1, SKIP = 4 };
-
-/* The reason of a skip, from the test's process to main() */
-static char *skip_reason;
-
-static void remark(const char *format, va_list args)
-{
-	fputs("# ", stdout);
-	vprintf(format, args);
-	putchar('\n');
-	fflush(stdout);
-}
+char *reason;
 
 void note(const char *format, ...)
 {
 	va_list args;
 
+	fputs("# ", stdout);
 	va_start(args, format);
-	remark(format, args);
+	vprintf(format, args);
 	va_end(args);
+	putchar('\n');
+	fflush(stdout);
 }
 
 void fail(const char *format, ...)
@@ -61,7 +51,8 @@ void fail(const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	remark(format, args);
+	vsnprintf(reason, REASON_SIZE, format, args);
+	note("%s", reason);
 	_exit(FAIL);
 }
 
@@ -70,7 +61,7 @@ void skip(const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	vsnprintf(skip_reason, REASON_SIZE, format, args);
+	vsnprintf(reason, REASON_SIZE, format, args);
 	_exit(SKIP);
 }
 
@@ -410,29 +401,43 @@ static int list_instances(struct pollfd *polls, int room)
 	return n;
 }
 
+void listen_for(int silence_ms)
+{
+	long deadline = now_ms() + silence_ms + DEADLINE_MS;
+	struct pollfd polls[64];
+	int n = list_instances(polls, ARRAY_SIZE(polls));
+	int i;
+
+	while (poll(polls, n, silence_ms)) {
+		for (i = 0; i < n; i++)
+			read_events(polls[i].fd);
+		if (now_ms() > deadline)
+			fail("the events never end");
+	}
+}
+
 /*
  * Read all instances until every watch has what is expected, or for too long;
  * then until nothing more comes.
  */
 void collect(void)
 {
-	long deadline = now_ms() + DEADLINE_MS;
+	long deadline = now_ms() + DEADLINE_MS, left;
 	struct pollfd polls[64];
 	int n = list_instances(polls, ARRAY_SIZE(polls));
 	int done = 0, i;
-	bool quiet;
 
 	for (;;) {
 		while (done < watch_count && as_expected(&watches[done]))
 			done++;
-		quiet = done == watch_count || now_ms() > deadline;
-		if (poll(polls, n, quiet ? QUIET_MS : DEADLINE_MS) == 0 && quiet)
-			return;
+		left = deadline - now_ms();
+		if (done == watch_count || left <= 0)
+			break;
+		poll(polls, n, left);
 		for (i = 0; i < n; i++)
 			read_events(polls[i].fd);
-		if (now_ms() > deadline + DEADLINE_MS)
-			fail("the events never end");
 	}
+	listen_for(QUIET_MS);
 }
 
 void verify(void)
@@ -659,7 +664,7 @@ void netns_end(struct netns *ns)
 	close(ns->fd);
 }
 
-/* The runner */
+/* The processes of the tests */
 
 static int remove_entry(const char *path, const struct stat *st, int type,
 			struct FTW *ftw)
@@ -671,7 +676,35 @@ static int remove_entry(const char *path, const struct stat *st, int type,
 	return 0;
 }
 
-static void clean_up(pid_t test)
+void *share(size_t size)
+{
+	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (memory == MAP_FAILED)
+		abort();
+	return memory;
+}
+
+pid_t start(void (*run)(void))
+{
+	pid_t pid;
+
+	/* The processes that a test leaves behind are for us to wait for. */
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	pid = fork();
+	if (pid)
+		return pid;
+	setpgid(0, 0);
+	alarm(TEST_SECONDS);
+	if (unshare(CLONE_NEWNS) ||
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+		fail("a mount namespace: %m");
+	run();
+	_exit(PASS);
+}
+
+void clean_up(pid_t test)
 {
 	kill(-test, SIGKILL);
 	while (waitpid(-test, NULL, 0) > 0)
@@ -680,69 +713,4 @@ static void clean_up(pid_t test)
 	try_unload(MODULE);
 	try_unload("kdn_test");
 	nftw(TOP_CGROUP, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
-}
-
-static int run_test(const struct kdn_test *test)
-{
-	int end, err;
-	pid_t pid = fork();
-
-	if (pid == 0) {
-		setpgid(0, 0);
-		alarm(TEST_SECONDS);
-		if (unshare(CLONE_NEWNS) ||
-		    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
-			fail("a mount namespace: %m");
-		test->run();
-		_exit(PASS);
-	}
-	err = pid < 0 || waitpid(pid, &end, 0) != pid;
-	if (err)
-		return FAIL;
-	clean_up(pid);
-	if (WIFEXITED(end))
-		return WEXITSTATUS(end);
-	note("the test died of: %s", strsignal(WTERMSIG(end)));
-	return FAIL;
-}
-
-static bool chosen(const struct kdn_test *test, char **names)
-{
-	int i;
-
-	for (i = 0; names[i]; i++)
-		if (!strcmp(names[i], test->name))
-			return true;
-	return !names[0];
-}
-
-int main(int argc, char **argv)
-{
-	char **names = argv + (argc > 0);
-	const struct kdn_test *test;
-	int plan = 0, number = 0, failed = 0;
-
-	/* The processes that a test leaves behind are for us to wait for. */
-	prctl(PR_SET_CHILD_SUBREAPER, 1);
-	skip_reason = mmap(NULL, REASON_SIZE, PROT_READ | PROT_WRITE,
-			   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	for (test = tests; test->name; test++)
-		plan += chosen(test, names);
-	printf("KTAP version 1\n1..%d%s\n", plan,
-	       plan ? "" : " # SKIP no such test");
-	fflush(stdout);
-	for (test = tests; test->name; test++) {
-		int result;
-
-		if (!chosen(test, names))
-			continue;
-		result = run_test(test);
-		failed += result != PASS && result != SKIP;
-		printf("%sok %d %s%s%s\n",
-		       result == PASS || result == SKIP ? "" : "not ",
-		       ++number, test->name, result == SKIP ? " # SKIP " : "",
-		       result == SKIP ? skip_reason : "");
-		fflush(stdout);
-	}
-	return !plan ? SKIP : failed ? FAIL : PASS;
 }

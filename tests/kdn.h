@@ -33,13 +33,29 @@
 #define DEADLINE_MS	10000
 #define QUIET_MS	150
 
-/* The table that each program has; its end is an entry without a name. */
+/* The table that a program has; its end is an entry without a name. */
 struct kdn_test {
 	const char *name;
 	void (*run)(void);
 };
 
 extern const struct kdn_test tests[];
+
+/*
+ * The process of a test, for the program that runs them: start() runs a
+ * function in one, and clean_up() removes what it left behind, also all
+ * modules. How it ends is as in kselftest; why it failed or was skipped is in
+ * 'reason' then, REASON_SIZE bytes of memory that share() gives.
+ */
+#define REASON_SIZE	200
+
+enum { PASS = 0, FAIL = 1, SKIP = 4 };
+
+extern char *reason;
+
+void *share(size_t size);
+pid_t start(void (*run)(void));
+void clean_up(pid_t test);
 
 /* note() prints a remark; fail() and skip() end the test, with the reason. */
 [[gnu::format(printf, 1, 2)]] void note(const char *format, ...);
@@ -85,7 +101,8 @@ void mount_at(const char *dir, const char *type, const char *options);
  * listens whether more comes, and compares, for each watch the whole list: the
  * names of the events with spaces between. A watch of which nothing was said
  * is to be silent. Alternatives are separated by ' or '. After verify(), all
- * are expected to be silent again.
+ * are expected to be silent again. listen_for() reads until nothing has come
+ * for so long; collect() does so when all has come that is expected.
  */
 struct watch {
 	int inst, wd;
@@ -103,6 +120,7 @@ struct watch *watch(int inst, const char *path, unsigned int mask);
 struct watch *try_watch(int inst, const char *path, unsigned int mask);
 void expect(struct watch *w, const char *events);
 void expect_all(const char *events);
+void listen_for(int silence_ms);
 void collect(void);
 void verify(void);
 
