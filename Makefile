@@ -31,6 +31,9 @@ lint:
 	@KERNELS='$(KERNELS)' scripts/lint
 
 # The README's table of kernels, from the last 'make check'.
+conform:
+	@KERNELS='$(KERNELS)' scripts/conform
+
 readme:
 	@scripts/results --readme $(or $(KDN_CACHE),.cache) \
 		$$(. scripts/lib.sh; kernel_names)
@@ -58,11 +61,13 @@ help:
 	@echo "  make check            run all tests on all kernels; a part of them:"
 	@echo "                        KERNELS='6.1 6.12' TESTS='test_a test_b'"
 	@echo '                        more kernel arguments: APPEND='
+	@echo '  make conform          report what kernels tell by themselves, and what'
+	@echo "                        the module adds: KERNELS='6.12 7.3'"
 	@echo '  make demo             show the module at work on one: KERNEL=6.12'
 	@echo '  make bench            measure what a removal costs, in instructions'
 	@echo '  make lint             checkpatch, sparse, shellcheck'
 	@echo '  make update-kernels   take the newest packages of the kernels'
 	@echo '  make distclean        remove all that these have made (.cache)'
 
-.PHONY: modules modules_install clean kdir check readme lint demo bench update-kernels \
-	distclean help
+.PHONY: modules modules_install clean kdir check conform readme lint demo bench \
+	update-kernels distclean help

@@ -5,7 +5,7 @@
  *
  * From the kernel's command line:
  *
- *	kdn.tests=A,B:T	run only these programs, of /tests/test_*; of B, only
+ *	kdn.tests=A,B:T	run only these programs of /tests; of B, only
  *			the test T, that is, run it with the argument T
  *	kdn.timeout=S	how long one program may take (240)
  *	kdn.verdict=TTY	the port to write to (ttyS1)
@@ -274,7 +274,8 @@ int main(void)
 	split(argument("kdn.tests", ""), ",", tests);
 	timeout_ms = 1000 * atol(argument("kdn.timeout", "240"));
 
-	glob(TESTS "test_*", 0, NULL, &programs);
+	/* A program that is no test runs when it is named. */
+	glob(tests[0] ? TESTS "*" : TESTS "test_*", 0, NULL, &programs);
 	for (i = 0; i < programs.gl_pathc; i++) {
 		if (!chosen(programs.gl_pathv[i] + strlen(TESTS), tests, argv))
 			continue;

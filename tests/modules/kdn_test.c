@@ -7,6 +7,7 @@
  *	add		N: add the device /sys/devices/virtual/misc/kdn_testN
  *	del		N: remove it
  *	notify_del	N: notify its attribute 'value', and remove it at once
+ *	del_value	N: remove the attribute 'value' alone
  *	release		let all blocked readers go on; reads as their number
  *	tree		N: make the directory 'leaves' here, with files a0 to
  *			aN-1, of which a0 blocks; 0: remove it, by a single call
@@ -134,6 +135,13 @@ static int parse_device(const char *buf)
 	return id < MAX_DEVICES ? id : -ERANGE;
 }
 
+static int parse_present(const char *buf)
+{
+	int id = parse_device(buf);
+
+	return id < 0 || test_bit(id, present) ? id : -ENODEV;
+}
+
 static ssize_t add_store(struct kobject *kobj, struct kobj_attribute *attr,
 			 const char *buf, size_t count)
 {
@@ -175,14 +183,24 @@ static ssize_t notify_del_store(struct kobject *kobj,
 				struct kobj_attribute *attr,
 				const char *buf, size_t count)
 {
-	int id = parse_device(buf);
+	int id = parse_present(buf);
 
 	if (id < 0)
 		return id;
-	if (!test_bit(id, present))
-		return -ENODEV;
 	sysfs_notify(&devices[id].misc.this_device->kobj, NULL, "value");
 	return del_store(kobj, attr, buf, count);
+}
+
+static ssize_t del_value_store(struct kobject *kobj,
+			       struct kobj_attribute *attr,
+			       const char *buf, size_t count)
+{
+	int id = parse_present(buf);
+
+	if (id < 0)
+		return id;
+	device_remove_file(devices[id].misc.this_device, &dev_attr_value);
+	return count;
 }
 
 static ssize_t release_show(struct kobject *kobj, struct kobj_attribute *attr,
@@ -308,6 +326,7 @@ static ssize_t busy_store(struct kobject *kobj, struct kobj_attribute *attr,
 static struct kobj_attribute add_attribute = __ATTR_WO(add);
 static struct kobj_attribute del_attribute = __ATTR_WO(del);
 static struct kobj_attribute notify_del_attribute = __ATTR_WO(notify_del);
+static struct kobj_attribute del_value_attribute = __ATTR_WO(del_value);
 static struct kobj_attribute release_attribute = __ATTR_RW(release);
 static struct kobj_attribute tree_attribute = __ATTR_WO(tree);
 static struct kobj_attribute busy_attribute = __ATTR_WO(busy);
@@ -316,6 +335,7 @@ static const struct attribute *control_attrs[] = {
 	&add_attribute.attr,
 	&del_attribute.attr,
 	&notify_del_attribute.attr,
+	&del_value_attribute.attr,
 	&release_attribute.attr,
 	&tree_attribute.attr,
 	&busy_attribute.attr,
