@@ -29,6 +29,7 @@
 #define NODES	1080		/* that a test removes */
 
 #define EVENTS		(IN_ALL_EVENTS & ~(IN_ACCESS | IN_OPEN | IN_CLOSE))
+#define CACHES		"/proc/sys/vm/drop_caches"
 
 /* What is removed: a unit has some nodes, a round some units. */
 struct kind {
@@ -214,14 +215,14 @@ static const struct race lookups = { .step = look_up };
 
 /* The kernel's caches are dropped, and with them the dentries. */
 
-static bool drop_caches(int node)
+static bool drop_dentries(int node)
 {
 	(void)node;
-	put(DROP_CACHES, "2");
+	put(CACHES, "2");
 	return true;
 }
 
-static const struct race drops = { .step = drop_caches };
+static const struct race drops = { .step = drop_dentries };
 
 /* Nodes are opened by their handles, which gives them other dentries. */
 
@@ -329,7 +330,7 @@ static void verify_marks(int fan, bool native)
 	int i;
 
 	read_marks(fan, target_count);
-	put(DROP_CACHES, "2");
+	drop_caches();
 	read_marks(fan, 0);
 	for (i = 0; i < target_count; i++)
 		if (!native || race != &handles || targets[i].events != 2)
@@ -363,7 +364,7 @@ static void remove_under(const struct race *r, const struct kind *k, bool mark)
 	}
 	run_on(0);
 	/* From now on, nothing in the log of the caches that are dropped. */
-	put(DROP_CACHES, "4");
+	put(CACHES, "4");
 
 	while (watch_count < nodes)
 		round_of_removals(fan);
