@@ -177,7 +177,7 @@ static void end_wait(pid_t pid)
 	close(pidfd);
 }
 
-static pid_t start(int *output)
+static pid_t start_program(int *output)
 {
 	int out[2];
 	pid_t pid;
@@ -209,7 +209,7 @@ static void run(struct results *r, long patience)
 	alarm(RUN_SECONDS);
 	prepare();
 	r->count = 0;
-	pid = start(&p.fd);
+	pid = start_program(&p.fd);
 	out = fdopen(p.fd, "r");
 	setvbuf(out, NULL, _IONBF, 0);
 	for (;;) {
