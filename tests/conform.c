@@ -32,6 +32,7 @@
  */
 #define LISTEN_MS	1000
 
+/* kdn_test.ko has no more devices. */
 #define MAX_ROWS	48
 
 /* In rising order: a row's outcome is the worst of its watches'. */
