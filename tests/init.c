@@ -7,7 +7,7 @@
  *
  *	kdn.tests=A,B:T	run only these programs of /tests; of B, only
  *			the test T, that is, run it with the argument T
- *	kdn.timeout=S	how long one program may take (240)
+ *	kdn.timeout=S	how long one program may take (480)
  *	kdn.verdict=TTY	the port to write to (ttyS1)
  *
  * The lines on the port, NAME being a program's name:
@@ -272,7 +272,7 @@ int main(void)
 	uname(&kernel);
 	say("#kernel %s", kernel.release);
 	split(argument("kdn.tests", ""), ",", tests);
-	timeout_ms = 1000 * atol(argument("kdn.timeout", "240"));
+	timeout_ms = 1000 * atol(argument("kdn.timeout", "480"));
 
 	/* A program that is no test runs when it is named. */
 	glob(tests[0] ? TESTS "*" : TESTS "test_*", 0, NULL, &programs);
