@@ -565,9 +565,12 @@ static long unused_dentries(void)
 
 void drop_caches(void)
 {
-	long least = unused_dentries(), left;
+	long least, left;
 	int i;
 
+	if (!exists("/proc/sys/vm/drop_caches"))
+		skip("no /proc/sys/vm/drop_caches: CONFIG_PROC_SYSCTL");
+	least = unused_dentries();
 	for (i = 0; i < 8; i++) {
 		put("/proc/sys/vm/drop_caches", "2");
 		left = unused_dentries();
@@ -604,14 +607,52 @@ bool log_has(int mark, const char *a, const char *b, const char *c)
 
 /* cgroups and namespaces */
 
+static const struct {
+	const char *name, *on, *option;
+} controllers[] = {
+	{ "memory", "+memory", "CONFIG_MEMCG" },
+	{ "pids", "+pids", "CONFIG_CGROUP_PIDS" },
+};
+
+static bool has_controller(const char *name)
+{
+	char *list = get(CGROUPS "/cgroup.controllers"), *word;
+
+	while ((word = strsep(&list, " ")))
+		if (!strcmp(word, name))
+			return true;
+	return false;
+}
+
+void need_controllers(void)
+{
+	size_t i;
+
+	if (!exists(CGROUPS "/cgroup.controllers"))
+		skip("no cgroup2: CONFIG_CGROUPS");
+	for (i = 0; i < ARRAY_SIZE(controllers); i++)
+		if (!has_controller(controllers[i].name))
+			skip("no %s controller: %s", controllers[i].name,
+			     controllers[i].option);
+}
+
 char *new_cgroup(const char *name)
 {
 	char *path = text(TOP_CGROUP "/%s", name);
+	size_t i;
 
+	if (!exists(CGROUPS "/cgroup.controllers"))
+		skip("no cgroup2: CONFIG_CGROUPS");
 	if (!exists(TOP_CGROUP)) {
 		make_dir(TOP_CGROUP);
-		put(CGROUPS "/cgroup.subtree_control", "+memory +pids");
-		put(TOP_CGROUP "/cgroup.subtree_control", "+memory +pids");
+		for (i = 0; i < ARRAY_SIZE(controllers); i++) {
+			if (!has_controller(controllers[i].name))
+				continue;
+			put(CGROUPS "/cgroup.subtree_control",
+			    controllers[i].on);
+			put(TOP_CGROUP "/cgroup.subtree_control",
+			    controllers[i].on);
+		}
 	}
 	make_dir(path);
 	return path;
@@ -639,10 +680,10 @@ struct netns netns_make(const char *name)
 	struct netns ns = { .sysfs = text("/tmp/%s", name) };
 
 	if (home < 0 || unshare(CLONE_NEWNET))
-		skip("no network namespaces: %m");
+		skip("no network namespaces: CONFIG_NET_NS");
 	mount_at(ns.sysfs, "sysfs", "");
 	ns.fd = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-	ns.socket = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	ns.socket = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (ns.fd < 0 || ns.socket < 0 || setns(home, CLONE_NEWNET))
 		fail("setting up a network namespace: %m");
 	close(home);

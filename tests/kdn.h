@@ -159,8 +159,12 @@ void drop_caches(void);
 int log_mark(void);
 bool log_has(int mark, const char *a, const char *b, const char *c);
 
-/* A new cgroup, below one for the tests that has some controllers */
+/*
+ * A new cgroup, below one for the tests that has the memory and pids controllers
+ * on. A test that uses files of theirs says so, to be skipped where they aren't.
+ */
 char *new_cgroup(const char *name);
+void need_controllers(void);
 
 /* Does this kernel send events of its own? To be asked without the module. */
 bool kernel_is_native(void);

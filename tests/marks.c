@@ -47,7 +47,7 @@ int group(void)
 			       FAN_UNLIMITED_QUEUE | FAN_CLOEXEC, O_RDONLY);
 
 	if (fd < 0)
-		skip("fanotify_init: %m");
+		skip("no fanotify (CONFIG_FANOTIFY) by file handles: %m");
 	return fd;
 }
 

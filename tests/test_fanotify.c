@@ -52,10 +52,12 @@ static void filesystem_mark(void)
 {
 	bool native = kernel_is_native();
 	char *dir = new_cgroup("filesystem_mark");
-	struct target *watched = target(text("%s/cgroup.events", dir));
-	struct target *cached = target(text("%s/memory.events", dir));
+	struct target *watched, *cached;
 	int fd = group();
 
+	need_controllers();
+	watched = target(text("%s/cgroup.events", dir));
+	cached = target(text("%s/memory.events", dir));
 	load("");
 	add_mark(fd, FAN_MARK_FILESYSTEM, CGROUPS);
 	watch(instance(), watched->path, IN_ALL_EVENTS);
@@ -83,6 +85,7 @@ static void filesystem_mark_late(void)
 	struct target *file;
 	int fd = group();
 
+	need_controllers();
 	put(switches, "+pids");
 	make_dir(text("%s/child", dir));
 	file = target(text("%s/child/pids.max", dir));

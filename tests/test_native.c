@@ -25,6 +25,7 @@ static void prepare(void)
 	int inst = instance();
 	size_t i;
 
+	need_controllers();
 	for (i = 0; i < ARRAY_SIZE(dirs); i++) {
 		dirs[i] = new_cgroup(names[i]);
 		watch(inst, dirs[i], IN_DELETE_SELF);

@@ -342,6 +342,10 @@ static void remove_under(const struct race *r, const struct kind *k, bool mark)
 	int nodes = NODES, fan = -1;
 	bool native;
 
+	if (k != &leaves)
+		need_controllers();
+	if (!exists(CACHES))
+		skip("no %s: CONFIG_PROC_SYSCTL", CACHES);
 	race = r;
 	kind = k;
 	inst = instance();

@@ -112,6 +112,7 @@ static void gone_by_then(void)
 	char *dir = new_cgroup("gone_by_then");
 	int inst = instance(), i;
 
+	need_controllers();
 	load_devices();
 	control("add", 0);
 	control("tree", 500);

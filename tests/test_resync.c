@@ -30,6 +30,7 @@ static void full_ring(void)
 	int inst = instance();
 	size_t i;
 
+	need_controllers();
 	load("ring_size=16");
 	for (i = 0; i < ARRAY_SIZE(dirs); i++) {
 		static const char * const files[] = {

@@ -15,7 +15,8 @@ static void watch_device(int inst, unsigned int mask)
 	watch(inst, DEVICES "0/dev", mask);
 	watch(inst, DEVICES "0/group", mask);
 	watch(inst, DEVICES "0/group/value", mask);
-	watch(inst, DEVICES "0/power", mask);
+	if (exists(DEVICES "0/power")) /* with CONFIG_PM */
+		watch(inst, DEVICES "0/power", mask);
 	watch(inst, DEVICES "0/subsystem", mask | IN_DONT_FOLLOW);
 	watch(inst, "/sys/class/misc/kdn_test0", mask | IN_DONT_FOLLOW);
 }
