@@ -3,7 +3,6 @@
 # For people: 'make help' tells what there is. kbuild reads Kbuild instead.
 
 KDIR ?= /lib/modules/$(shell uname -r)/build
-KERNEL ?= 6.12
 
 modules: kdir
 	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
@@ -25,7 +24,8 @@ kdir:
 
 check:
 	@KERNELS='$(KERNELS)' TESTS='$(TESTS)' APPEND='$(APPEND)' \
-		JOBS='$(JOBS)' scripts/check
+		JOBS='$(JOBS)' KERNEL='$(KERNEL)' HEADERS='$(HEADERS)' \
+		scripts/check
 
 lint:
 	@KERNELS='$(KERNELS)' scripts/lint
@@ -39,7 +39,7 @@ readme:
 		$$(. scripts/lib.sh; kernel_names)
 
 demo:
-	@scripts/demo $(KERNEL)
+	@scripts/demo $(or $(KERNEL),6.12)
 
 bench:
 	@scripts/bench $(KERNELS)
@@ -61,6 +61,8 @@ help:
 	@echo "  make check            run all tests on all kernels; a part of them:"
 	@echo "                        KERNELS='6.1 6.12' TESTS='test_a test_b'"
 	@echo '                        more kernel arguments: APPEND='
+	@echo '                        on a kernel of your own: KERNEL=PATH/bzImage'
+	@echo '                        HEADERS=PATH/build-tree [ARCH=arm64]'
 	@echo '  make conform          report what kernels tell by themselves, and what'
 	@echo "                        the module adds: KERNELS='6.12 7.3'"
 	@echo '  make demo             show the module at work on one: KERNEL=6.12'

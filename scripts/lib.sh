@@ -10,7 +10,8 @@
 #   root-forky/    another, with a newer compiler
 #   source/        of the newest kernel source: checkpatch, some of its tests
 #   kernels/NAME/  a kernel: vmlinuz, release, version, arch, compiler, and its
-#                  headers
+#                  headers; 'own' is the one that scripts/own took last
+#   linux-source*  kernel sources; built/ has the kernels made of them
 #   build/NAME/    where the modules are built for it
 #   out/NAME/      the built modules, and what the last boot left
 #   out/tests-A/   the test programs and the guest's init, for architecture A
@@ -41,11 +42,17 @@ kernel_list() { sed 's/#.*//; /^[[:space:]]*$/d' "$top/scripts/kernels"; }
 kernel_names() { kernel_list | awk '{ print $1 }'; }
 
 # find_kernel NAME: set suites, pattern, image, compiler, native, skips and disk
-# to the fields of its line, and arch to the end of the pattern.
+# to the fields of its line, and arch to the end of the pattern. Of the kernel
+# 'own' nothing is expected.
 find_kernel()
 {
 	local line
 
+	# shellcheck disable=SC2034 # for the caller
+	if [ "$1" = own ] && [ -f "$cache/kernels/own/arch" ]; then
+		arch=$(cat "$cache/kernels/own/arch") native='' skips='' disk=''
+		return
+	fi
 	line=$(kernel_list | awk -v name="$1" '$1 == name')
 	[ "$line" ] || die "no kernel '$1' in scripts/kernels, only:" \
 		"$(kernel_names | xargs)"
