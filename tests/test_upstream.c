@@ -117,11 +117,11 @@ static void prepare(void)
 	if (exists("/modules/brd.ko"))
 		try_load("brd", "rd_nr=2 rd_size=65536");
 	if (!exists(SWAP))
-		skip("no ramdisks: brd.ko is not with this kernel");
+		skip("no ramdisks: CONFIG_BLK_DEV_RAM, or its module");
 	format_disk();
 	mkdir(MOUNTED, 0755);
 	if (mount(DISK, MOUNTED, "minix", 0, NULL))
-		fail("mounting %s: %m", DISK);
+		skip("no Minix file system: %m");
 	swapoff(SWAP);
 	format_swap();
 	if (swapon(SWAP, 0))
