@@ -274,9 +274,11 @@ static void child(void *first_of_round)
 		first = *(int *)first_of_round + unit * kind->nodes;
 		if (race->begin)
 			race->begin();
-		shared->ready = unit + 1;
-		for (i = 0; shared->removed <= unit; i++)
+		for (i = 0; shared->removed <= unit; i++) {
 			shared->met += race->step(i % kind->nodes);
+			/* Not before: this CPU may have been slow to start. */
+			shared->ready = unit + 1;
+		}
 		if (race->end)
 			race->end();
 	}
