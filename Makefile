@@ -30,10 +30,11 @@ check:
 lint:
 	@KERNELS='$(KERNELS)' scripts/lint
 
-# The README's table of kernels, from the last 'make check'.
 conform:
-	@KERNELS='$(KERNELS)' scripts/conform
+	@KERNELS='$(KERNELS)' KERNEL='$(KERNEL)' HEADERS='$(HEADERS)' \
+		scripts/conform
 
+# The README's table of kernels, from the last 'make check'.
 readme:
 	@scripts/results --readme $(or $(KDN_CACHE),.cache) \
 		$$(. scripts/lib.sh; kernel_names)
@@ -64,7 +65,8 @@ help:
 	@echo '                        on a kernel of your own: KERNEL=PATH/bzImage'
 	@echo '                        HEADERS=PATH/build-tree [ARCH=arm64]'
 	@echo '  make conform          report what kernels tell by themselves, and what'
-	@echo "                        the module adds: KERNELS='6.12 7.3'"
+	@echo "                        the module adds: KERNELS='6.12 7.3', or KERNEL="
+	@echo '                        and HEADERS= as above'
 	@echo '  make demo             show the module at work on one: KERNEL=6.12'
 	@echo '  make bench            measure what a removal costs, in instructions'
 	@echo '  make lint             checkpatch, sparse, shellcheck'
