@@ -44,6 +44,9 @@ static DECLARE_DELAYED_WORK(kdn_resync_work, kdn_resync);
 static void kdn_resync_tick(struct work_struct *work);
 static DECLARE_DEFERRABLE_WORK(kdn_tick_work, kdn_resync_tick);
 
+/* Around the look when it is due, and the change of that. */
+static DEFINE_SPINLOCK(kdn_resync_lock);
+
 /* What was lost or missed: when a resync was last asked for, and last done. */
 static unsigned long kdn_asked;
 static unsigned long kdn_served;
@@ -58,12 +61,25 @@ static bool kdn_more_dirs;	/* than there was room for */
 static bool kdn_again;		/* something is to be looked at again */
 static bool kdn_unsettled;	/* because events from before are on their way */
 
-/* Run in @delay or, if that is sooner, when it would have run anyway. */
+/*
+ * Run in @delay or, if that is sooner, when it would have run anyway.
+ *
+ * One caller at a time, or a retry far away could replace what another one has
+ * asked for since the look.
+ */
 static void kdn_resync_in(unsigned long delay)
 {
+	spin_lock(&kdn_resync_lock);
+	/*
+	 * The counts that the caller knows before the look: a walk that is
+	 * still pending then will count them too.  Pairs with the workqueue's
+	 * barrier between not pending any more and running.
+	 */
+	smp_mb__after_spinlock();
 	if (!delayed_work_pending(&kdn_resync_work) ||
 	    time_before(jiffies + delay, kdn_resync_work.timer.expires))
 		mod_delayed_work(kdn_wq, &kdn_resync_work, delay);
+	spin_unlock(&kdn_resync_lock);
 }
 
 static unsigned long kdn_resync_misses(void)
