@@ -267,7 +267,7 @@ void kdn_resync_soon(void)
 /**
  * kdn_resync_check - start a resync shortly if anything was lost or missed
  *
- * Context: the worker alone.
+ * Context: the worker; or the unload, after that is off.
  */
 void kdn_resync_check(void)
 {
@@ -337,6 +337,8 @@ void kdn_resync_start(void)
 void kdn_resync_exit(void)
 {
 	cancel_delayed_work_sync(&kdn_tick_work);
+	/* The worker may have been stopped before it saw the last losses. */
+	kdn_resync_check();
 	if (cancel_delayed_work_sync(&kdn_resync_work)) {
 		kdn_resync(NULL);
 		cancel_delayed_work_sync(&kdn_resync_work);
