@@ -12,6 +12,9 @@ apt_options=(
 	-o Dir::State="$apt"
 	-o Dir::State::status="$apt/status"
 	-o Dir::Cache="$apt/cache"
+	# A machine set up to be small does without; each call takes seconds then.
+	-o Dir::Cache::pkgcache=pkgcache.bin
+	-o Dir::Cache::srcpkgcache=srcpkgcache.bin
 	-o Dir::Etc::SourceList="$apt/sources.list"
 	-o Dir::Etc::SourceParts=/dev/null
 	-o Dir::Etc::Preferences=/dev/null
