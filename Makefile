@@ -17,6 +17,23 @@ clean: kdir
 	$(MAKE) -C $(KDIR) M=$(CURDIR) clean \
 		RCS_FIND_IGNORE='\( -name .git -o -name .cache \) -prune -o'
 
+# For packages, and for DKMS from here: files below DESTDIR.
+version := $(shell sed -n 's/^PACKAGE_VERSION="\(.*\)"$$/\1/p' dkms.conf)
+dkms-dir = $(DESTDIR)/usr/src/kernfs-delete-notify-$(version)
+sources = Kbuild dkms.conf LICENSE $(filter-out module/config.h, \
+	$(wildcard module/*.[ch] module/probes/*.c))
+
+install-sources:
+	mkdir -p $(dkms-dir)
+	cp --parents -t $(dkms-dir) $(sources)
+	chmod -R u=rwX,go=rX $(dkms-dir)
+
+version:
+	@echo $(version)
+
+dkms-install dkms-remove: dkms-%:
+	@scripts/dkms $*
+
 kdir:
 	@test -f $(KDIR)/Makefile || { echo "No kernel headers in $(KDIR):" \
 		"install linux-headers-$$(uname -r), or name theirs with KDIR=" >&2; \
@@ -58,6 +75,10 @@ help:
 	@echo '  make modules_install  install it, as root, for modprobe'
 	@echo '  make clean            remove what was built'
 	@echo
+	@echo 'For all kernels here, now and later, as root:'
+	@echo '  make dkms-install     have DKMS build and install it'
+	@echo '  make dkms-remove      and undo that'
+	@echo
 	@echo "In virtual machines with Debian's kernels (scripts/kernels):"
 	@echo "  make check            run all tests on all kernels; a part of them:"
 	@echo "                        KERNELS='6.1 6.12' TESTS='test_a test_b'"
@@ -73,5 +94,5 @@ help:
 	@echo '  make update-kernels   take the newest packages of the kernels'
 	@echo '  make distclean        remove all that these have made (.cache)'
 
-.PHONY: modules modules_install clean kdir check conform readme lint demo bench \
-	update-kernels distclean help
+.PHONY: modules modules_install clean install-sources version dkms-install dkms-remove \
+	kdir check conform readme lint demo bench update-kernels distclean help
