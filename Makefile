@@ -19,8 +19,9 @@ clean: kdir
 
 # For packages, and for DKMS from here: files below DESTDIR.
 version := $(shell sed -n 's/^PACKAGE_VERSION="\(.*\)"$$/\1/p' dkms.conf)
+sbindir = /usr/sbin
 dkms-dir = $(DESTDIR)/usr/src/kernfs-delete-notify-$(version)
-sources = Kbuild dkms.conf LICENSE $(filter-out module/config.h, \
+sources = Kbuild dkms.conf $(filter-out module/config.h, \
 	$(wildcard module/*.[ch] module/probes/*.c))
 
 install-sources:
@@ -28,11 +29,22 @@ install-sources:
 	cp --parents -t $(dkms-dir) $(sources)
 	chmod -R u=rwX,go=rX $(dkms-dir)
 
+install-files: install-sources
+	install -D -t $(DESTDIR)$(sbindir) tools/kdn-check
+	install -D -m 644 -t $(DESTDIR)/usr/share/man/man4 man/kernfs_delete_notify.4
+	install -D -m 644 -t $(DESTDIR)/usr/share/man/man8 man/kdn-check.8
+
 version:
 	@echo $(version)
 
 dkms-install dkms-remove: dkms-%:
 	@scripts/dkms $*
+
+deb:
+	@scripts/deb
+
+check-package:
+	@scripts/check-package
 
 kdir:
 	@test -f $(KDIR)/Makefile || { echo "No kernel headers in $(KDIR):" \
@@ -78,6 +90,7 @@ help:
 	@echo 'For all kernels here, now and later, as root:'
 	@echo '  make dkms-install     have DKMS build and install it'
 	@echo '  make dkms-remove      and undo that'
+	@echo '  make deb              a Debian package that does the same (no root)'
 	@echo
 	@echo "In virtual machines with Debian's kernels (scripts/kernels):"
 	@echo "  make check            run all tests on all kernels; a part of them:"
@@ -90,9 +103,11 @@ help:
 	@echo '                        and HEADERS= as above'
 	@echo '  make demo             show the module at work on one: KERNEL=6.12'
 	@echo '  make bench            measure what a removal costs, in instructions'
+	@echo '  make check-package    try the package and kdn-check'
 	@echo '  make lint             checkpatch, sparse, shellcheck'
 	@echo '  make update-kernels   take the newest packages of the kernels'
 	@echo '  make distclean        remove all that these have made (.cache)'
 
-.PHONY: modules modules_install clean install-sources version dkms-install dkms-remove \
-	kdir check conform readme lint demo bench update-kernels distclean help
+.PHONY: modules modules_install clean install-sources install-files version \
+	dkms-install dkms-remove deb check-package kdir check conform readme lint demo \
+	bench update-kernels distclean help

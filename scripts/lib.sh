@@ -8,6 +8,7 @@
 #
 #   root/          the build root, a small Debian with compiler and QEMU
 #   root-forky/    another, with a newer compiler
+#   root-package/  another, with DKMS and what builds and checks packages
 #   source/        of the newest kernel source: checkpatch, some of its tests
 #   kernels/NAME/  a kernel: vmlinuz, release, version, arch, compiler, and its
 #                  headers; 'own' is the one that scripts/own took last
@@ -15,6 +16,7 @@
 #   build/NAME/    where the modules are built for it
 #   out/NAME/      the built modules, and what the last boot left
 #   out/tests-A/   the test programs and the guest's init, for architecture A
+#   out/deb/       the Debian package
 #   log/           what the builds of the last check printed
 
 set -euo pipefail
