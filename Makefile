@@ -56,6 +56,9 @@ check:
 		JOBS='$(JOBS)' KERNEL='$(KERNEL)' HEADERS='$(HEADERS)' \
 		scripts/check
 
+model:
+	@tests/model/check $(STEP)
+
 lint:
 	@KERNELS='$(KERNELS)' scripts/lint
 
@@ -101,6 +104,8 @@ help:
 	@echo '  make conform          report what kernels tell by themselves, and what'
 	@echo "                        the module adds: KERNELS='6.12 7.3', or KERNEL="
 	@echo '                        and HEADERS= as above'
+	@echo '  make model            check the hand-off in every order of its steps;'
+	@echo '                        show what goes wrong without one: STEP=sleep_mb'
 	@echo '  make demo             show the module at work on one: KERNEL=6.12'
 	@echo '  make bench            measure what a removal costs, in instructions'
 	@echo '  make check-package    try the package and kdn-check'
@@ -109,5 +114,5 @@ help:
 	@echo '  make distclean        remove all that these have made (.cache)'
 
 .PHONY: modules modules_install clean install-sources install-files version \
-	dkms-install dkms-remove deb check-package kdir check conform readme lint demo \
-	bench update-kernels distclean help
+	dkms-install dkms-remove deb check-package kdir check conform model readme lint \
+	demo bench update-kernels distclean help

@@ -8,7 +8,9 @@
  * left to resync.
  *
  * The handler wakes the worker only if that is not up already: see
- * kdn_capture_sleep() for how the two can't miss each other.
+ * kdn_capture_sleep() for how the two can't miss each other.  Lines marked
+ * handoff.pml, here and in other files, are steps of tests/model/handoff.pml,
+ * where a model checker tries them in every order.
  */
 #include <linux/irq_work.h>
 #include <linux/log2.h>
@@ -53,6 +55,7 @@ static bool kdn_awake;
 static void kdn_wake(struct irq_work *work)
 {
 	kdn_capture_awake();
+	/* handoff.pml: kick */
 	kdn_worker_kick();
 }
 
@@ -94,7 +97,10 @@ void kdn_capture(struct kernfs_node *kn, int held)
 {
 	struct kdn_ring *ring = this_cpu_ptr(&kdn_rings);
 	unsigned int head = ring->head;
-	/* Pairs with the release in kdn_capture_take(): the slot was read. */
+	/*
+	 * Pairs with the release in kdn_capture_take(): the slot was read.
+	 * handoff.pml: room
+	 */
 	unsigned int end = smp_load_acquire(&ring->tail) + ring_size;
 	unsigned int steps = KDN_WALK_MAX;
 	struct kernfs_node *pos = kn;
@@ -104,6 +110,7 @@ void kdn_capture(struct kernfs_node *kn, int held)
 			continue;
 		if (head == end)
 			break;
+		/* handoff.pml: note */
 		kernfs_get(pos);
 		ring->slot[head++ & (ring_size - 1)] = pos;
 	} while ((pos = kdn_next(pos, kn)) && --steps);
@@ -113,12 +120,20 @@ void kdn_capture(struct kernfs_node *kn, int held)
 		return;
 
 	WRITE_ONCE(ring->noted, ring->noted + head - ring->head);
+	/* handoff.pml: lost */
 	if (pos)
 		WRITE_ONCE(ring->lost, ring->lost + 1);
-	/* Publish: the slots before the head.  Pairs with the acquire there. */
+	/*
+	 * The slots before the head.  Pairs with the acquire there.
+	 * handoff.pml: publish
+	 */
 	smp_store_release(&ring->head, head);
-	/* The head before the flag.  Pairs with kdn_capture_sleep(). */
+	/*
+	 * The head before the flag.  Pairs with kdn_capture_sleep().
+	 * handoff.pml: publish_mb
+	 */
 	smp_mb();
+	/* handoff.pml: wake */
 	if (!READ_ONCE(kdn_awake))
 		irq_work_queue(&kdn_wake_work);
 }
@@ -141,14 +156,17 @@ bool kdn_capture_take(void (*keep)(struct kernfs_node *kn))
 
 	for_each_possible_cpu(cpu) {
 		struct kdn_ring *ring = per_cpu_ptr(&kdn_rings, cpu);
-		/* Pairs with the release in kdn_capture(). */
+		/* Pairs with the release in kdn_capture().  handoff.pml: take */
 		unsigned int head = smp_load_acquire(&ring->head);
 		unsigned int tail = ring->tail;
 
 		any |= tail != head;
 		while (tail != head)
 			keep(ring->slot[tail++ & (ring_size - 1)]);
-		/* Pairs with the acquire in kdn_capture(): slots are free. */
+		/*
+		 * Pairs with the acquire in kdn_capture(): slots are free.
+		 * handoff.pml: free
+		 */
 		smp_store_release(&ring->tail, tail);
 	}
 	return any;
@@ -179,9 +197,14 @@ bool kdn_capture_sleep(void)
 {
 	int cpu;
 
+	/* handoff.pml: sleep */
 	WRITE_ONCE(kdn_awake, false);
-	/* The flag before the heads.  Pairs with kdn_capture(). */
+	/*
+	 * The flag before the heads.  Pairs with kdn_capture().
+	 * handoff.pml: sleep_mb
+	 */
 	smp_mb();
+	/* handoff.pml: sleep_look */
 	for_each_possible_cpu(cpu) {
 		struct kdn_ring *ring = per_cpu_ptr(&kdn_rings, cpu);
 

@@ -81,9 +81,9 @@ err:
 
 static void __exit kdn_exit(void)
 {
-	/* 1. No handler runs, and none will. */
+	/* 1. No handler runs, and none will.  handoff.pml: disarm */
 	kdn_hook_disarm();
-	/* 2. No wake-up of the worker is on its way. */
+	/* 2. No wake-up of the worker is on its way.  handoff.pml: sync */
 	kdn_capture_sync();
 	/* 3. The worker has served what is out, and holds no node. */
 	kdn_worker_exit();

@@ -69,13 +69,16 @@ static bool kdn_unsettled;	/* because events from before are on their way */
  */
 static void kdn_resync_in(unsigned long delay)
 {
+	/* handoff.pml: due_lock */
 	spin_lock(&kdn_resync_lock);
 	/*
 	 * The counts that the caller knows before the look: a walk that is
 	 * still pending then will count them too.  Pairs with the workqueue's
 	 * barrier between not pending any more and running.
+	 * handoff.pml: due_mb
 	 */
 	smp_mb__after_spinlock();
+	/* handoff.pml: due */
 	if (!delayed_work_pending(&kdn_resync_work) ||
 	    time_before(jiffies + delay, kdn_resync_work.timer.expires))
 		mod_delayed_work(kdn_wq, &kdn_resync_work, delay);
@@ -227,6 +230,7 @@ static void kdn_resync_super(struct super_block *sb)
 
 static void kdn_resync(struct work_struct *work)
 {
+	/* Before the walk: it can't know of later ones.  handoff.pml: count */
 	unsigned long misses = kdn_resync_misses();
 
 	atomic_long_inc(&kdn_counters.resyncs);
@@ -237,6 +241,7 @@ static void kdn_resync(struct work_struct *work)
 		kdn_resync_super(kdn_supers.sb[kdn_supers.nr - 1]);
 		kdn_supers_put_last(&kdn_supers);
 	}
+	/* handoff.pml: served */
 	if (!kdn_unsettled)
 		WRITE_ONCE(kdn_served, misses);
 
@@ -337,10 +342,16 @@ void kdn_resync_start(void)
 void kdn_resync_exit(void)
 {
 	cancel_delayed_work_sync(&kdn_tick_work);
-	/* The worker may have been stopped before it saw the last losses. */
+	/*
+	 * The worker may have been stopped before it saw the last losses.
+	 * handoff.pml: exit_check
+	 */
 	kdn_resync_check();
+	/* handoff.pml: cancel_resync */
 	if (cancel_delayed_work_sync(&kdn_resync_work)) {
+		/* handoff.pml: exit_walk */
 		kdn_resync(NULL);
+		/* handoff.pml: cancel_again */
 		cancel_delayed_work_sync(&kdn_resync_work);
 	}
 	kdn_supers_free(&kdn_supers);

@@ -332,7 +332,10 @@ static void kdn_worker(struct work_struct *work)
 		poll = min_t(unsigned int, 2 * poll, KDN_POLL_MAX_US);
 	} while (ktime_get_ns() - last < KDN_STAY_NS || !kdn_capture_sleep());
 
-	/* Once more after the flag was cleared: a loss from now on wakes us. */
+	/*
+	 * Once more after the flag was cleared: a loss from now on wakes us.
+	 * handoff.pml: last_check
+	 */
 	kdn_resync_check();
 
 	if (kdn_nr_items) {
@@ -406,12 +409,15 @@ void kdn_worker_exit(void)
 {
 	unsigned int i, tries = 10;
 
+	/* handoff.pml: cancel_worker */
 	cancel_delayed_work_sync(&kdn_work);
+	/* handoff.pml: exit_round */
 	kdn_round();
 	while (kdn_nr_items && tries--) {
 		usleep_range(1000, 2000);
 		kdn_round();
 	}
+	/* handoff.pml: exit_put */
 	for (i = 0; i < kdn_nr_items; i++)
 		kernfs_put(kdn_items[i].kn);
 	while (kdn_relook_head != kdn_relook_tail)
