@@ -116,6 +116,7 @@ void kdn_supers_put(struct kdn_supers *supers);
 void kdn_supers_put_last(struct kdn_supers *supers);
 void kdn_supers_free(struct kdn_supers *supers);
 struct kernfs_node *kdn_super_root(struct super_block *sb);
+void kdn_super_pass(struct super_block *sb);
 enum kdn_look kdn_supers_look(const struct kdn_supers *supers,
 			      struct kernfs_node *kn, bool first, int *inodes);
 struct inode *kdn_super_inode(struct super_block *sb, struct kernfs_node *kn);

@@ -218,9 +218,9 @@ static void kdn_resync_super(struct super_block *sb)
 {
 	/*
 	 * A removal whose nodes were lost may not have deactivated them yet.
-	 * This waits until it has: it takes kernfs's lock for reading.
+	 * This waits until it has.
 	 */
-	kernfs_put(kernfs_find_and_get(kdn_super_root(sb), ""));
+	kdn_super_pass(sb);
 
 	do
 		kdn_resync_once(sb);

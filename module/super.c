@@ -66,6 +66,21 @@ struct kernfs_node *kdn_super_root(struct super_block *sb)
 	return d_inode(sb->s_root)->i_private;
 }
 
+/**
+ * kdn_super_pass - pass once through the lock of a superblock's hierarchy
+ * @sb: the superblock, a kernfs one, active
+ *
+ * What somebody holds kernfs's lock for is over on return, or has let go of it
+ * to wait for the users of a node.
+ *
+ * Context: process, may sleep.
+ */
+void kdn_super_pass(struct super_block *sb)
+{
+	/* A lookup takes the lock for reading; there is no such name. */
+	kernfs_put(kernfs_find_and_get(kdn_super_root(sb), ""));
+}
+
 /*
  * The inode, without a reference; the caller is in an RCU read section.  Each
  * hierarchy numbers its nodes by itself.  An inode that is just being set up,
