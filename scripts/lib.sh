@@ -64,6 +64,19 @@ find_kernel()
 	arch=${pattern##*-}
 }
 
+# choose_kernels: set kernels to those that the user named in KERNELS, or to all
+# of the list; or to 'own', if it was KERNEL and HEADERS that were named.
+# shellcheck disable=SC2034 # for the caller
+choose_kernels()
+{
+	if [ "${KERNEL-}${HEADERS-}" ]; then
+		"$top/scripts/own" "${KERNEL-}" "${HEADERS-}"
+		kernels=(own)
+	else
+		read -ra kernels <<<"${KERNELS:-$(kernel_names | xargs)}"
+	fi
+}
+
 # in_root [DIR MOUNTPOINT]... -- CMD...: run CMD in the build root, with each
 # DIR bound to its MOUNTPOINT there, and a /tmp of its own: make names a file
 # there after its process ID, which is the same in each namespace. The mounts
