@@ -56,6 +56,12 @@ check:
 		JOBS='$(JOBS)' KERNEL='$(KERNEL)' HEADERS='$(HEADERS)' \
 		scripts/check
 
+# The tests that do more when they are given the time for it.
+check-long:
+	@KERNELS='$(or $(KERNELS),6.1 6.12 7.3)' TIMEOUT=3600 JOBS='$(JOBS)' \
+		TESTS='$(or $(TESTS),test_storm test_random)' \
+		APPEND='kdn.long kdn.timeout=1500 $(APPEND)' scripts/check
+
 model:
 	@tests/model/check $(STEP)
 
@@ -101,6 +107,7 @@ help:
 	@echo '                        more kernel arguments: APPEND='
 	@echo '                        on a kernel of your own: KERNEL=PATH/bzImage'
 	@echo '                        HEADERS=PATH/build-tree [ARCH=arm64]'
+	@echo '  make check-long       storms and random work, at full length, on some'
 	@echo '  make conform          report what kernels tell by themselves, and what'
 	@echo "                        the module adds: KERNELS='6.12 7.3', or KERNEL="
 	@echo '                        and HEADERS= as above'
@@ -114,5 +121,5 @@ help:
 	@echo '  make distclean        remove all that these have made (.cache)'
 
 .PHONY: modules modules_install clean install-sources install-files version \
-	dkms-install dkms-remove deb check-package kdir check conform model readme lint \
-	demo bench update-kernels distclean help
+	dkms-install dkms-remove deb check-package kdir check check-long conform \
+	model readme lint demo bench update-kernels distclean help

@@ -8,6 +8,7 @@
  *	kdn.tests=A,B:T	run only these programs of /tests; of B, only
  *			the test T, that is, run it with the argument T
  *	kdn.timeout=S	how long one program may take (480)
+ *	kdn.long	for the tests: they may take longer
  *	kdn.verdict=TTY	the port to write to (ttyS1)
  *
  * The lines on the port, NAME being a program's name:

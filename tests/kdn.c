@@ -29,6 +29,7 @@
 #include <unistd.h>
 
 #define TEST_SECONDS	60
+#define LONG_SECONDS	1500
 #define TOP_CGROUP	CGROUPS "/kdn"
 #define MAX_WATCHES	8192
 
@@ -581,6 +582,11 @@ void drop_caches(void)
 	}
 }
 
+bool long_run(void)
+{
+	return strstr(get("/proc/cmdline"), "kdn.long");
+}
+
 int log_mark(void)
 {
 	int fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
@@ -737,7 +743,7 @@ pid_t start(void (*run)(void))
 	if (pid)
 		return pid;
 	setpgid(0, 0);
-	alarm(TEST_SECONDS);
+	alarm(long_run() ? LONG_SECONDS : TEST_SECONDS);
 	if (unshare(CLONE_NEWNS) ||
 	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
 		fail("a mount namespace: %m");

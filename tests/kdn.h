@@ -155,6 +155,9 @@ void finish_removal(pid_t remover);
  */
 void drop_caches(void);
 
+/* 'make check-long': is there time for the whole work, not just a part of it? */
+bool long_run(void);
+
 /* The kernel's log since log_mark(): is there a line with all of these? */
 int log_mark(void);
 bool log_has(int mark, const char *a, const char *b, const char *c);
