@@ -11,7 +11,8 @@
 #   root-package/  another, with DKMS and what builds and checks packages
 #   source/        of the newest kernel source: checkpatch, some of its tests
 #   kernels/NAME/  a kernel: vmlinuz, release, version, arch, compiler, and its
-#                  headers; 'own' is the one that scripts/own took last
+#                  headers; or, with a file 'headers' that names their place,
+#                  one that scripts/own took
 #   linux-source*  kernel sources; built/ has the kernels made of them
 #   build/NAME/    where the modules are built for it
 #   out/NAME/      the built modules, and what the last boot left
@@ -44,15 +45,15 @@ kernel_list() { sed 's/#.*//; /^[[:space:]]*$/d' "$top/scripts/kernels"; }
 kernel_names() { kernel_list | awk '{ print $1 }'; }
 
 # find_kernel NAME: set suites, pattern, image, compiler, native, skips and disk
-# to the fields of its line, and arch to the end of the pattern. Of the kernel
-# 'own' nothing is expected.
+# to the fields of its line, and arch to the end of the pattern. Of a kernel
+# that scripts/own took nothing is expected.
 find_kernel()
 {
 	local line
 
 	# shellcheck disable=SC2034 # for the caller
-	if [ "$1" = own ] && [ -f "$cache/kernels/own/arch" ]; then
-		arch=$(cat "$cache/kernels/own/arch") native='' skips='' disk=''
+	if [ -f "$cache/kernels/$1/headers" ]; then
+		arch=$(cat "$cache/kernels/$1/arch") native='' skips='' disk=''
 		return
 	fi
 	line=$(kernel_list | awk -v name="$1" '$1 == name')

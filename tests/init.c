@@ -9,6 +9,7 @@
  *			the test T, that is, run it with the argument T
  *	kdn.timeout=S	how long one program may take (480)
  *	kdn.long	for the tests: they may take longer
+ *	kdn.slow=N	this kernel is slow: all deadlines N times as far away
  *	kdn.verdict=TTY	the port to write to (ttyS1)
  *
  * The lines on the port, NAME being a program's name:
@@ -273,7 +274,8 @@ int main(void)
 	uname(&kernel);
 	say("#kernel %s", kernel.release);
 	split(argument("kdn.tests", ""), ",", tests);
-	timeout_ms = 1000 * atol(argument("kdn.timeout", "480"));
+	timeout_ms = 1000 * atol(argument("kdn.timeout", "480")) *
+		     atol(argument("kdn.slow", "1"));
 
 	/* A program that is no test runs when it is named. */
 	glob(tests[0] ? TESTS "*" : TESTS "test_*", 0, NULL, &programs);

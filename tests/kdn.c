@@ -66,6 +66,18 @@ void skip(const char *format, ...)
 	_exit(SKIP);
 }
 
+int slowness(void)
+{
+	static int factor;
+	const char *word;
+
+	if (!factor) {
+		word = strstr(get("/proc/cmdline"), "kdn.slow=");
+		factor = word ? atoi(strchr(word, '=') + 1) : 1;
+	}
+	return factor;
+}
+
 long now_ms(void)
 {
 	struct timespec t;
@@ -743,7 +755,7 @@ pid_t start(void (*run)(void))
 	if (pid)
 		return pid;
 	setpgid(0, 0);
-	alarm(long_run() ? LONG_SECONDS : TEST_SECONDS);
+	alarm((long_run() ? LONG_SECONDS : TEST_SECONDS) * slowness());
 	if (unshare(CLONE_NEWNS) ||
 	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
 		fail("a mount namespace: %m");

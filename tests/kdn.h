@@ -29,9 +29,12 @@
 /* What a watcher reads of a removal, whatever else its mask asks for */
 #define GONE		"DELETE_SELF IGNORED"
 
-/* How long to wait for what must come, and how long to listen to silence */
-#define DEADLINE_MS	10000
-#define QUIET_MS	150
+/*
+ * How long to wait for what must come, and how long to listen to silence; on a
+ * slow kernel, 'kdn.slow=N', N times as long
+ */
+#define DEADLINE_MS	(10000L * slowness())
+#define QUIET_MS	(150 * slowness())
 
 /* The table that a program has; its end is an entry without a name. */
 struct kdn_test {
@@ -71,6 +74,7 @@ void clean_up(pid_t test);
 			wait_a_little(deadline, #condition);		\
 	} while (0)
 
+int slowness(void);
 long now_ms(void);
 void wait_a_little(long deadline, const char *what);
 
