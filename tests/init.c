@@ -16,6 +16,7 @@
  *
  *	NAME|TEXT	a line that the program printed
  *	NAME!STATUS	it ended: the exit status, 'signal N' or 'timeout'
+ *	NAME?TEXT	after that, a line of the report of kmemleak
  *	#TEXT		a remark
  *	end N		all is done, N programs were run
  */
@@ -43,6 +44,10 @@
 #define MODULE		"kernfs_delete_notify"
 #define TESTS		"/tests/"
 #define MAX_ARGS	32
+#define KMEMLEAK	"/sys/kernel/debug/kmemleak"
+
+/* kmemleak does not call anything younger a leak. */
+#define LEAK_AGE_MS	5500
 
 static const struct {
 	const char *type, *dir;
@@ -182,6 +187,37 @@ static void unload(const char *name)
 		say("#%s left the module behind: %s", name, strerror(errno));
 }
 
+static bool command(const char *path, const char *word)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	bool done = fd >= 0 && write(fd, word, strlen(word)) > 0;
+
+	if (fd >= 0)
+		close(fd);
+	return done;
+}
+
+/*
+ * Where the kernel has kmemleak: what memory is nobody's any more?  The first
+ * scan sees what changes, only then the second sees leaks.
+ */
+static void find_leaks(const char *name)
+{
+	char line[4096];
+	FILE *report;
+
+	if (!command(KMEMLEAK, "scan"))
+		return;
+	poll(NULL, 0, LEAK_AGE_MS);
+	command(KMEMLEAK, "scan");
+	report = fopen(KMEMLEAK, "re");
+	while (report && fgets(line, sizeof(line), report))
+		say("%s?%.*s", name, (int)strcspn(line, "\n"), line);
+	if (report)
+		fclose(report);
+	command(KMEMLEAK, "clear");
+}
+
 static pid_t start(char **argv, int output)
 {
 	char path[256];
@@ -258,6 +294,7 @@ static void run(char **argv, long timeout_ms)
 		say("%s!%d", name, WEXITSTATUS(status));
 	say("#%s took %ld ms", name, now_ms() - begin);
 	unload(name);
+	find_leaks(name);
 }
 
 int main(void)
