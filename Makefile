@@ -56,6 +56,9 @@ check:
 		JOBS='$(JOBS)' KERNEL='$(KERNEL)' HEADERS='$(HEADERS)' \
 		scripts/check
 
+check-debug:
+	@KERNELS='$(KERNELS)' TESTS='$(TESTS)' JOBS='$(JOBS)' scripts/check-debug
+
 # The tests that do more when they are given the time for it.
 check-long:
 	@KERNELS='$(or $(KERNELS),6.1 6.12 7.3)' TIMEOUT=3600 JOBS='$(JOBS)' \
@@ -108,6 +111,8 @@ help:
 	@echo '                        on a kernel of your own: KERNEL=PATH/bzImage'
 	@echo '                        HEADERS=PATH/build-tree [ARCH=arm64]'
 	@echo '  make check-long       storms and random work, at full length, on some'
+	@echo '  make check-debug      run all tests on kernels that look for what is'
+	@echo '                        wrong inside; builds them first, some minutes'
 	@echo '  make conform          report what kernels tell by themselves, and what'
 	@echo "                        the module adds: KERNELS='6.12 7.3', or KERNEL="
 	@echo '                        and HEADERS= as above'
@@ -121,5 +126,6 @@ help:
 	@echo '  make distclean        remove all that these have made (.cache)'
 
 .PHONY: modules modules_install clean install-sources install-files version \
-	dkms-install dkms-remove deb check-package kdir check check-long conform \
+	dkms-install dkms-remove deb check-package kdir check check-debug \
+	check-long conform \
 	model readme lint demo bench update-kernels distclean help

@@ -78,6 +78,24 @@ choose_kernels()
 	fi
 }
 
+# counted COMMAND...: run it, and add the counts of its last line, 'N passed, N
+# failed, N skipped', to passed, failed and skipped. One that did not come so far
+# has failed, and so has one that says so.
+counted()
+{
+	local log status=0 line p f s
+
+	log=$(mktemp)
+	"$@" 2>&1 | tee "$log" || status=1
+	line=$(sed -nE \
+		's/^([0-9]+) passed, ([0-9]+) failed(, ([0-9]+) skipped)?$/\1 \2 \4/p' \
+		"$log" | tail -n 1)
+	rm -f "$log"
+	read -r p f s <<<"${line:-0 1}"
+	((f || !status)) || f=1
+	passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + ${s:-0}))
+}
+
 # in_root [DIR MOUNTPOINT]... -- CMD...: run CMD in the build root, with each
 # DIR bound to its MOUNTPOINT there, and a /tmp of its own: make names a file
 # there after its process ID, which is the same in each namespace. The mounts
