@@ -238,13 +238,13 @@ static void kdn_tell_all(unsigned int first_lot)
 	for (i = 0; i < kdn_nr_items; i++) {
 		struct kdn_item *item = &kdn_items[i];
 
+		cond_resched();
 		if (item->todo != KDN_TELL || item->order != KDN_SETTLED)
 			continue;
 		if (kernfs_type(item->kn) == KERNFS_DIR &&
 		    (i >= first_lot || !kdn_dir_may_go(item->kn, unsettled)))
 			continue;
 		kdn_tell(item);
-		cond_resched();
 	}
 }
 
@@ -304,9 +304,11 @@ static bool kdn_round(void)
 		return busy;
 
 	kdn_anybody = kdn_supers.nr;
-	for (i = 0; i < kdn_nr_items; i++)
+	for (i = 0; i < kdn_nr_items; i++) {
 		if (kdn_items[i].todo == KDN_LOOK)
 			kdn_look(&kdn_items[i]);
+		cond_resched();
+	}
 	kdn_tell_all(first_lot);
 	kdn_settle();
 	kdn_supers_put(&kdn_supers);
