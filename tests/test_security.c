@@ -281,9 +281,11 @@ static void storm(const char *parameters)
 		if (ms > longest_dir)
 			longest_dir = ms;
 	}
-	note("removed by the storm: %lu, by the victim: %d; pending %lu, overflows %lu, resyncs %lu, resync_found %lu",
-	     *removed, 2 * rounds, status("pending"), status("overflows"),
-	     status("resyncs"), status("resync_found"));
+	note("removed by the storm: %lu, by the victim: %d", *removed,
+	     2 * rounds);
+	note("pending %lu, overflows %lu, resyncs %lu, resync_found %lu",
+	     status("pending"), status("overflows"), status("resyncs"),
+	     status("resync_found"));
 	note("the longest waits: %ld ms for a file, %ld ms for a directory",
 	     longest_file, longest_dir);
 	for (i = 0; i < STORMERS; i++)
