@@ -119,6 +119,8 @@ struct kernfs_node *kdn_super_root(struct super_block *sb);
 void kdn_super_pass(struct super_block *sb);
 enum kdn_look kdn_supers_look(const struct kdn_supers *supers,
 			      struct kernfs_node *kn, bool first, int *inodes);
+bool kdn_supers_in_hand(const struct kdn_supers *supers,
+			struct kernfs_node *kn);
 struct inode *kdn_super_inode(struct super_block *sb, struct kernfs_node *kn);
 bool kdn_node_out(struct kernfs_node *kn);
 

@@ -163,6 +163,39 @@ struct inode *kdn_super_inode(struct super_block *sb, struct kernfs_node *kn)
 	return inode;
 }
 
+/**
+ * kdn_supers_in_hand - could somebody place a watch on a removed node?
+ * @supers: the superblocks
+ * @kn: the node, out, on which the caller holds a reference
+ *
+ * A dentry that is only cached leads nobody to the inode any more.  One that is
+ * in use does: by an open file, or by a path lookup that is not over.
+ *
+ * Context: process, may sleep.
+ * Return: whether there is a dentry in use, or more than one, or another
+ * reference on an inode.
+ */
+bool kdn_supers_in_hand(const struct kdn_supers *supers,
+			struct kernfs_node *kn)
+{
+	bool in_hand = false;
+	unsigned int i;
+
+	for (i = 0; i < supers->nr && !in_hand; i++) {
+		struct inode *inode = kdn_super_inode(supers->sb[i], kn);
+		struct dentry *alias;
+
+		if (!inode)
+			continue;
+		alias = d_find_any_alias(inode);
+		in_hand = atomic_read(&inode->i_count) > 1 + !!alias ||
+			  (alias && d_count(alias) > 1);
+		dput(alias);
+		iput(inode);
+	}
+	return in_hand;
+}
+
 /* For iterate_supers_type(), which holds the superblock's s_umount. */
 static void kdn_super_add(struct super_block *sb, void *arg)
 {

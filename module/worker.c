@@ -37,9 +37,11 @@
 /*
  * A program that found the file just before its removal may place its watch
  * just after the worker looked.  So a node that somebody may still have in
- * hand is looked at once more, this much later.
+ * hand is looked at once more, this much later, and again, up to so often, if
+ * somebody has: the file may be open, or its finder have got no CPU or memory.
  */
 #define KDN_RELOOK	(HZ / 4)
+#define KDN_RELOOKS	8
 
 #define KDN_ITEMS_MAX	8192
 
@@ -63,14 +65,14 @@ enum kdn_todo {
  * struct kdn_item - a node in the worker's hands
  * @kn: the node, with a reference
  * @since: when it came here
- * @first: it was not told of before
+ * @relooks: how often it was looked at before
  * @todo: see &enum kdn_todo
  * @order: see &enum kdn_order; of this round
  */
 struct kdn_item {
 	struct kernfs_node *kn;
 	unsigned long since;
-	bool first;
+	unsigned int relooks;
 	enum kdn_todo todo;
 	enum kdn_order order;
 };
@@ -94,7 +96,7 @@ static void kdn_drop(struct kernfs_node *kn)
 	WRITE_ONCE(kdn_dropped, kdn_dropped + 1);
 }
 
-static void kdn_add(struct kernfs_node *kn, bool first)
+static void kdn_add(struct kernfs_node *kn, unsigned int relooks)
 {
 	if (kdn_nr_items == KDN_ITEMS_MAX) {
 		kdn_drop(kn);
@@ -103,7 +105,7 @@ static void kdn_add(struct kernfs_node *kn, bool first)
 	kdn_items[kdn_nr_items] = (struct kdn_item) {
 		.kn = kn,
 		.since = jiffies,
-		.first = first,
+		.relooks = relooks,
 	};
 	WRITE_ONCE(kdn_nr_items, kdn_nr_items + 1);
 }
@@ -111,18 +113,19 @@ static void kdn_add(struct kernfs_node *kn, bool first)
 static void kdn_keep(struct kernfs_node *kn)
 {
 	trace_kdn_noted(kn);
-	kdn_add(kn, true);
+	kdn_add(kn, 0);
 }
 
-static void kdn_relook_add(struct kernfs_node *kn)
+static void kdn_relook_add(const struct kdn_item *item)
 {
 	if (kdn_relook_head - kdn_relook_tail == KDN_ITEMS_MAX) {
-		kdn_drop(kn);
+		kdn_drop(item->kn);
 		return;
 	}
 	kdn_relook[kdn_relook_head++ % KDN_ITEMS_MAX] = (struct kdn_item) {
-		.kn = kn,
+		.kn = item->kn,
 		.since = jiffies,
+		.relooks = item->relooks + 1,
 	};
 }
 
@@ -137,8 +140,19 @@ static unsigned long kdn_relook_due(void)
 
 static void kdn_relook_take(void)
 {
-	while (kdn_relook_head != kdn_relook_tail && !kdn_relook_due())
-		kdn_add(kdn_relook[kdn_relook_tail++ % KDN_ITEMS_MAX].kn, false);
+	while (kdn_relook_head != kdn_relook_tail && !kdn_relook_due()) {
+		unsigned int oldest = kdn_relook_tail++ % KDN_ITEMS_MAX;
+
+		kdn_add(kdn_relook[oldest].kn, kdn_relook[oldest].relooks);
+	}
+}
+
+/* Somebody who does not watch a node, which is out, may do so yet. */
+static bool kdn_relook_worth(const struct kdn_item *item, bool held)
+{
+	if (!held || item->relooks == KDN_RELOOKS)
+		return false;
+	return !item->relooks || kdn_supers_in_hand(&kdn_supers, item->kn);
 }
 
 /* Who watches a node that is out, and must they read something else before? */
@@ -150,14 +164,14 @@ static void kdn_look(struct kdn_item *item)
 	enum kdn_look look;
 	int inodes;
 
-	look = kdn_supers_look(&kdn_supers, item->kn, item->first, &inodes);
+	look = kdn_supers_look(&kdn_supers, item->kn, !item->relooks, &inodes);
 	/* An unwatched file counts: its directory's watcher hears of it too. */
 	if (inodes)
 		item->order = kdn_order(refs, inodes + 1);
 
 	if (look == KDN_WATCHED || item->order != KDN_SETTLED)
 		item->todo = KDN_TELL;
-	else if (item->first && held)
+	else if (kdn_relook_worth(item, held))
 		item->todo = KDN_RELOOK_LATER;
 	else
 		item->todo = KDN_DROP;
@@ -175,7 +189,7 @@ static void kdn_tell(struct kdn_item *item)
 		inode = kdn_super_inode(kdn_supers.sb[i], item->kn);
 		if (!inode)
 			continue;
-		switch (kdn_deliver(inode, item->first)) {
+		switch (kdn_deliver(inode, !item->relooks)) {
 		case KDN_TOLD:
 			told = true;
 			break;
@@ -189,7 +203,7 @@ static void kdn_tell(struct kdn_item *item)
 	}
 
 	if (!later) {
-		item->todo = told || item->first ? KDN_RELOOK_LATER : KDN_DROP;
+		item->todo = told || !item->relooks ? KDN_RELOOK_LATER : KDN_DROP;
 	} else if (time_before(jiffies, item->since + KDN_PATIENCE)) {
 		item->todo = KDN_KEEP;
 	} else {
@@ -263,7 +277,7 @@ static void kdn_settle(void)
 			kdn_items[kept++] = *item;
 			break;
 		case KDN_RELOOK_LATER:
-			kdn_relook_add(item->kn);
+			kdn_relook_add(item);
 			break;
 		case KDN_DROP:
 			kernfs_put(item->kn);
