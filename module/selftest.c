@@ -90,6 +90,8 @@ static int kdn_test_kprobes(void)
 
 	kdn_proof = (struct kdn_proof) { };
 	err = register_kprobe(&kp);
+	if (err == -ENOMEM)
+		return err;
 	if (!err) {
 		kdn_canary();
 		unregister_kprobe(&kp);
@@ -147,8 +149,8 @@ out_type:
  * kdn_selftest_init - learn what this kernel can do
  *
  * Context: process, may sleep.
- * Return: 0; -EOPNOTSUPP if kprobes do not fire, or another error; with a line
- * in the log.
+ * Return: 0; -ENOMEM; -EOPNOTSUPP if kprobes do not fire, or another error, with
+ * a line in the log.
  */
 int kdn_selftest_init(void)
 {
