@@ -67,6 +67,9 @@ NOKPROBE_SYMBOL(kdn_hook_hit);
 
 static struct kprobe kdn_kprobe;
 
+/* It was seen to fire, when that was last tried. */
+static bool kdn_firing = true;
+
 /**
  * kdn_hook_find - find the function to probe, and prove it
  *
@@ -143,16 +146,41 @@ const char *kdn_hook_symbol(void)
 }
 
 /**
- * kdn_hook_armed - is the probe in place?
+ * kdn_hook_try - see whether the probe still fires
  *
- * Knows nothing of the switch for all kprobes, kprobes/enabled in debugfs.
+ * It may be in place and never hit: all probes can be switched off, and this
+ * one is not told.
+ *
+ * Context: process, may sleep; one at a time.
+ */
+void kdn_hook_try(void)
+{
+	unsigned long before = kdn_hook_removals() + kdn_hook_missed();
+	bool firing;
+
+	/* Without memory for that it is tried the next time. */
+	if (kdn_selftest_remove())
+		return;
+	/* Other removals do as well. */
+	firing = kdn_hook_removals() + kdn_hook_missed() != before;
+	if (!firing && kdn_firing)
+		pr_warn("removals are not seen any more, watchers will be told by walks only: kprobes were switched off; try 1 in debugfs, kprobes/enabled, and sysctl kernel.ftrace_enabled=1\n");
+	if (firing && !kdn_firing)
+		pr_info("removals are seen again\n");
+	WRITE_ONCE(kdn_firing, firing);
+}
+
+/**
+ * kdn_hook_armed - are removals seen?
  *
  * Context: any.
- * Return: whether it is registered and not disabled.
+ * Return: whether the probe is registered and not disabled, and fired when that
+ * was last tried.
  */
 bool kdn_hook_armed(void)
 {
-	return kdn_kprobe.addr && !kprobe_disabled(&kdn_kprobe);
+	return kdn_kprobe.addr && !kprobe_disabled(&kdn_kprobe) &&
+	       READ_ONCE(kdn_firing);
 }
 
 /**

@@ -27,6 +27,7 @@ int kdn_hook_find(void);
 int kdn_hook_arm(void);
 void kdn_hook_disarm(void);
 const char *kdn_hook_symbol(void);
+void kdn_hook_try(void);
 bool kdn_hook_armed(void);
 unsigned long kdn_hook_missed(void);
 unsigned long kdn_hook_removals(void);
@@ -171,6 +172,7 @@ struct kdn_remover {
 extern struct kdn_remover kdn_remover;
 int kdn_selftest_init(void);
 int kdn_selftest(const char *symbol);
+int kdn_selftest_remove(void);
 bool kdn_selftest_native(void);
 const struct super_operations *kdn_selftest_ops(void);
 

@@ -255,6 +255,7 @@ static void kdn_resync(struct work_struct *work)
 
 static void kdn_resync_tick(struct work_struct *work)
 {
+	kdn_hook_try();
 	kdn_resync_in(0);
 	queue_delayed_work(kdn_wq, &kdn_tick_work, resync_seconds * HZ);
 }

@@ -263,6 +263,21 @@ int kdn_selftest(const char *symbol)
 }
 
 /**
+ * kdn_selftest_remove - have kernfs remove a file
+ *
+ * Context: process, may sleep; after kdn_selftest().
+ * Return: 0, or why there is no file to remove.
+ */
+int kdn_selftest_remove(void)
+{
+	int err = sysfs_create_file(KDN_DIR, &kdn_attr.attr);
+
+	if (!err)
+		sysfs_remove_file(KDN_DIR, &kdn_attr.attr);
+	return err;
+}
+
+/**
  * kdn_selftest_native - does this kernel tell watchers by itself?
  *
  * Context: any, after kdn_selftest_init().
