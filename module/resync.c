@@ -24,6 +24,12 @@
 /* Losses come in crowds: one walk serves all of this long. */
 #define KDN_RESYNC_DELAY	(HZ / 20)
 
+/*
+ * A walk for losses is followed by another, this much later: a program that
+ * found a file just before its removal may watch it just after the first one.
+ */
+#define KDN_RESYNC_RELOOK	(HZ / 4)
+
 /* To come back to what could not be told yet: soon at first, then less often. */
 #define KDN_RETRY_MIN		(HZ / 10)
 #define KDN_RETRY_MAX		(60 * HZ)
@@ -51,6 +57,9 @@ static DEFINE_SPINLOCK(kdn_resync_lock);
 static unsigned long kdn_asked;
 static unsigned long kdn_served;
 
+/* ... and when the last walk began.  Before the load, everything was missed. */
+static unsigned long kdn_walked = ULONG_MAX;
+
 /* The work item's own. */
 static struct kdn_supers kdn_supers;
 static struct inode *kdn_dirs[KDN_DIRS_MAX];
@@ -60,6 +69,7 @@ static bool kdn_told_some;	/* in this walk */
 static bool kdn_more_dirs;	/* than there was room for */
 static bool kdn_again;		/* something is to be looked at again */
 static bool kdn_unsettled;	/* because events from before are on their way */
+static bool kdn_relook;		/* for watches that came late, after that */
 
 /*
  * Run in @delay or, if that is sooner, when it would have run anyway.
@@ -233,6 +243,12 @@ static void kdn_resync(struct work_struct *work)
 	/* Before the walk: it can't know of later ones.  handoff.pml: count */
 	unsigned long misses = kdn_resync_misses();
 
+	if (misses != kdn_walked) {
+		/* What waits long must not keep new losses waiting. */
+		kdn_retry = KDN_RETRY_MIN;
+		kdn_relook = true;
+	}
+	kdn_walked = misses;
 	atomic_long_inc(&kdn_counters.resyncs);
 	kdn_again = false;
 	/* Without memory to list the superblocks, nothing is. */
@@ -248,9 +264,12 @@ static void kdn_resync(struct work_struct *work)
 	if (kdn_again || kdn_unsettled) {
 		kdn_resync_in(kdn_retry);
 		kdn_retry = min_t(unsigned long, 2 * kdn_retry, KDN_RETRY_MAX);
-	} else {
-		kdn_retry = KDN_RETRY_MIN;
+		return;
 	}
+	kdn_retry = KDN_RETRY_MIN;
+	if (kdn_relook)
+		kdn_resync_in(KDN_RESYNC_RELOOK);
+	kdn_relook = false;
 }
 
 static void kdn_resync_tick(struct work_struct *work)
