@@ -3,60 +3,35 @@
  * Loading and unloading, again and again, with removals going on meanwhile.
  */
 #include "kdn.h"
+#include "storm.h"
 
-#include <unistd.h>
-
-#define ROUNDS	20
-#define CGROUPS_PER_ROUND	20
-
-static char *dirs[ROUNDS][CGROUPS_PER_ROUND];
-static int go[2];
-
-static void remove_in_rounds(void *unused)
-{
-	int round, i;
-	char c;
-
-	(void)unused;
-	for (round = 0; round < ROUNDS; round++) {
-		if (read(go[0], &c, 1) != 1)
-			fail("the other end of the pipe is gone");
-		for (i = 0; i < CGROUPS_PER_ROUND; i++)
-			remove_dir(dirs[round][i]);
-	}
-}
+#include <poll.h>
 
 /*
- * 400 cgroups go, 20 in each round of insmod and rmmod, at the same time.
- * Whoever was not told when the module was there is told when it's back.
+ * The module comes and goes. What it was not there for it serves when back. On
+ * a slow machine, there are fewer rounds.
  */
-static void under_load(void)
+static void in_storm(void)
 {
-	int inst = instance(), round, i;
-	pid_t child;
+	int rounds = long_run() ? 500 : 20, i;
+	long end = now_ms() + (long_run() ? 1200000 : 25000);
+	long begin, longest = 0;
 
-	for (round = 0; round < ROUNDS; round++) {
-		for (i = 0; i < CGROUPS_PER_ROUND; i++) {
-			char *dir = new_cgroup(text("load%d.%d", round, i));
-
-			dirs[round][i] = dir;
-			watch(inst, dir, IN_ALL_EVENTS);
-			watch(inst, text("%s/cgroup.events", dir),
-			      IN_ALL_EVENTS);
-		}
-	}
-	if (pipe(go))
-		fail("pipe: %m");
-	child = spawn(remove_in_rounds, NULL);
-	for (round = 0; round < ROUNDS; round++) {
-		if (write(go[1], "", 1) != 1)
-			fail("writing to the pipe: %m");
-		load("");
+	storm_begin((struct storm){ .places = 32, .pause_ms = 10 });
+	for (i = 0; i < rounds && now_ms() < end; i++) {
+		load(i % 2 ? "resync_seconds=0" : "resync_seconds=0 ring_size=16");
+		poll(NULL, 0, i % 8);
+		begin = now_ms();
 		unload();
+		if (longest < now_ms() - begin)
+			longest = now_ms() - begin;
+		poll(NULL, 0, i % 5);
+		storm_over();
 	}
-	end_of(child);
+	note("%d times insmod and rmmod; the longest rmmod took %ld ms",
+	     i, longest);
 	load("");
-	verify_all_gone();
+	storm_end();
 }
 
 /* A removal hangs while the module is unloaded: it does not wait for it. */
@@ -77,8 +52,39 @@ static void during_removal(void)
 	verify_all_gone();
 }
 
+/*
+ * A removal hangs in the midst of a storm, and the module goes: it does not
+ * wait for the removal, and does not touch the node any more.
+ */
+static void during_removal_in_storm(void)
+{
+	pid_t remover;
+	long begin;
+
+	load_devices();
+	control("add", 0);
+	load("resync_seconds=0");
+	watch(instance(), DEVICES "0/block", IN_DELETE_SELF);
+	storm_begin((struct storm){ .look_up = true });
+	remover = hang_removal(DEVICES "0/block", "del", 0);
+	WAIT_FOR(status("pending"));
+	WAIT_FOR(storm_removed() > 100);
+	begin = now_ms();
+	unload();
+	note("rmmod took %ld ms", now_ms() - begin);
+	if (now_ms() - begin > DEADLINE_MS)
+		fail("rmmod took %ld ms", now_ms() - begin);
+	poll(NULL, 0, long_run() ? 60000 : 1000);
+	finish_removal(remover);
+	poll(NULL, 0, long_run() ? 10000 : 500);
+	load("resync_seconds=0");
+	verify_all_gone();
+	storm_end();
+}
+
 const struct kdn_test tests[] = {
-	{ "under_load", under_load },
+	{ "in_storm", in_storm },
 	{ "during_removal", during_removal },
+	{ "during_removal_in_storm", during_removal_in_storm },
 	{ }
 };

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Storms: nothing is lost and nothing doubled, however many cgroups go at once
+ * and whatever happens meanwhile. storm.h tells what a storm is. The slow
+ * resync is off in all of them: it would make good what the module loses.
+ */
+#define _GNU_SOURCE
+#include "kdn.h"
+#include "storm.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
+
+/* Ten thousand cgroups; less where there's little time */
+#define SHORT		20
+#define CGROUPS_ALL	10000
+
+static int scaled(int n)
+{
+	return long_run() ? n : n / SHORT;
+}
+
+static void note_counters(void)
+{
+	note("removals %lu, noted %lu, found %lu, delivered %lu, overflows %lu, missed %lu, resyncs %lu, resync_found %lu",
+	     status("removals"), status("noted"), status("found"),
+	     status("delivered"), status("overflows"), status("missed"),
+	     status("resyncs"), status("resync_found"));
+}
+
+/* With rings that are large enough, and with nothing but removals */
+static void rings(void)
+{
+	struct account_sums sums;
+
+	load("resync_seconds=0");
+	storm_begin((struct storm){ .cgroups = scaled(CGROUPS_ALL) });
+	sums = storm_end();
+	note_counters();
+	if (sums.overflows)
+		fail("the readers were too slow");
+	if (status("missed"))
+		fail("the probe missed %lu removals", status("missed"));
+	/* On others the kernel itself tells most of them. */
+	if (!status("native") &&
+	    status("delivered") != (unsigned long)sums.placed)
+		fail("%d watches, %lu of them told by the module", sums.placed,
+		     status("delivered"));
+}
+
+/* With the smallest rings there are, and more inodes than those hold. */
+static void small_rings(void)
+{
+	load("ring_size=16 resync_seconds=0");
+	storm_begin((struct storm){
+		.cgroups = scaled(CGROUPS_ALL),
+		.look_up = true,
+	});
+	storm_end();
+	note_counters();
+	if (!status("overflows") || !status("resync_found"))
+		fail("rings of 16 have held it all");
+}
+
+/* Whoever gets a watch is told in time, however late it was. */
+static void tell_latecomers(const char *parameters)
+{
+	struct account_sums sums;
+
+	load(parameters);
+	storm_begin((struct storm){
+		.cgroups = scaled(CGROUPS_ALL),
+		.places = 16,
+		.late = true,
+	});
+	sums = storm_end();
+	note_counters();
+	if (!sums.late)
+		fail("no watch was late");
+	if (sums.longest_us > 1000000)
+		fail("a watch was told after %ld us only", sums.longest_us);
+}
+
+static void late_watches(void)
+{
+	tell_latecomers("resync_seconds=0");
+}
+
+/*
+ * The file was found before its removal, but it takes long until its watch is
+ * placed. This does it by way of a descriptor, which counts as much.
+ */
+static void slow_latecomer(int pause_ms)
+{
+	char *dir = new_cgroup(text("slow%d", pause_ms));
+	int fd = open(text("%s/cgroup.events", dir), O_PATH | O_CLOEXEC);
+	long begin, took;
+
+	remove_dir(dir);
+	poll(NULL, 0, pause_ms);
+	watch(instance(), text("/proc/self/fd/%d", fd), IN_ALL_EVENTS);
+	begin = now_ms();
+	verify_all_gone();
+	took = now_ms() - begin - QUIET_MS;
+	note("a watch %d ms after the removal was told in %ld ms", pause_ms,
+	     took);
+	if (took > 1000)
+		fail("a watch %d ms after the removal was told in %ld ms",
+		     pause_ms, took);
+	watch_count = 0;
+	close(fd);
+}
+
+static void slow_latecomers(void)
+{
+	int inst = instance(), pause_ms;
+
+	if (inotify_add_watch(inst, CGROUPS "/cgroup.procs", IN_MODIFY) < 0)
+		fail("cgroup.procs can't be watched: %m");
+	load("resync_seconds=0");
+	for (pause_ms = 0; pause_ms <= 1500; pause_ms += 300)
+		slow_latecomer(pause_ms);
+}
+
+static void late_watches_small_rings(void)
+{
+	tell_latecomers("resync_seconds=0 ring_size=16");
+}
+
+const struct kdn_test tests[] = {
+	{ "rings", rings },
+	{ "small_rings", small_rings },
+	{ "late_watches", late_watches },
+	{ "slow_latecomers", slow_latecomers },
+	{ "late_watches_small_rings", late_watches_small_rings },
+	{ }
+};
