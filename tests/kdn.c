@@ -763,13 +763,26 @@ pid_t start(void (*run)(void))
 	_exit(PASS);
 }
 
+/* Undo what a test may have switched; while memory fails, that takes a while. */
+static void put_back(const char *path, const char *value)
+{
+	int tries = 100;
+
+	while (tries-- && exists(path) && try_put(path, value))
+		;
+}
+
 void clean_up(pid_t test)
 {
 	kill(-test, SIGKILL);
 	while (waitpid(-test, NULL, 0) > 0)
 		;
-	try_put(KPROBES, "1");
+	put_back(KPROBES, "1");
+	put_back("/proc/sys/kernel/ftrace_enabled", "1");
+	put_back("/sys/kernel/debug/failslab/probability", "0");
+	put_back("/sys/kernel/debug/fail_page_alloc/probability", "0");
 	try_unload(MODULE);
 	try_unload("kdn_test");
+	try_unload("kdn_probe");
 	nftw(TOP_CGROUP, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 }

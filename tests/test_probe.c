@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The probe: what it does not see is found, 'armed' says whether it sees, and
+ * it never takes long.
+ */
+#include "kdn.h"
+#include "storm.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FTRACE		"/proc/sys/kernel/ftrace_enabled"
+#define PROBES		"/sys/kernel/kdn_probe"
+
+/* Half of a storm goes unseen. When the probe is back, so are its watches. */
+static void switched_off(void)
+{
+	int cgroups = long_run() ? 4000 : 300;
+
+	if (!exists(KPROBES))
+		skip("debugfs has no kprobes/enabled");
+	load("resync_seconds=1");
+	storm_begin((struct storm){ .cgroups = cgroups, .places = 32 });
+	WAIT_FOR(storm_removed() > cgroups / 4);
+	put(KPROBES, "0");
+	WAIT_FOR(storm_removed() > 3 * cgroups / 4);
+	put(KPROBES, "1");
+	storm_end();
+	note("%lu told by the resync", status("resync_found"));
+	if (!status("resync_found"))
+		fail("the resync found nothing, so the probe was never off");
+}
+
+static bool sees_removals(void)
+{
+	unsigned long before = status("removals");
+
+	remove_dir(new_cgroup("seen"));
+	return status("removals") != before;
+}
+
+/* Wait for two beats of the slow resync: one may be over by half. */
+static void compare_armed(bool expected)
+{
+	unsigned long resyncs = status("resyncs");
+
+	WAIT_FOR(status("resyncs") >= resyncs + 2);
+	if (sees_removals() != expected || status("armed") != expected)
+		fail("armed is %lu, but removals are %sseen", status("armed"),
+		     sees_removals() ? "" : "not ");
+}
+
+/* However all probes are switched off, 'armed' knows before long. */
+static void armed(void)
+{
+	int mark = log_mark();
+
+	if (!exists(KPROBES))
+		skip("debugfs has no kprobes/enabled");
+	load("resync_seconds=1");
+	compare_armed(true);
+	put(KPROBES, "0");
+	compare_armed(false);
+	if (!log_has(mark, MODULE, "removals are not seen", "kprobes/enabled"))
+		fail("the log does not tell that removals are not seen");
+	put(KPROBES, "1");
+	compare_armed(true);
+	if (!log_has(mark, MODULE, "removals are seen again", ""))
+		fail("the log does not tell that removals are seen again");
+}
+
+/* The same by the switch of ftrace, by which most probes work on amd64 */
+static void armed_ftrace(void)
+{
+	bool seen;
+
+	if (!exists(FTRACE))
+		skip("no " FTRACE ": CONFIG_FUNCTION_TRACER");
+	load("resync_seconds=1");
+	put(FTRACE, "0");
+	seen = sees_removals();
+	note("without ftrace, removals are %sseen", seen ? "" : "not ");
+	compare_armed(seen);
+	put(FTRACE, "1");
+	compare_armed(true);
+}
+
+static char *load_probes(void)
+{
+	char *symbol;
+	int err;
+
+	load("");
+	symbol = get(STATUS_DIR "/symbol");
+	unload();
+	err = try_load("kdn_probe", text("symbol=%s", symbol));
+	if (err)
+		fail("insmod of kdn_probe.ko: %s", strerror(-err));
+	return symbol;
+}
+
+/*
+ * A removal in the handler of another probe: there ours does not run. It has
+ * been counted, so the next look at the rings has the resync find it.
+ */
+static void missed(void)
+{
+	char *dir = new_cgroup("missed");
+	int inst = instance(), err;
+
+	load_probes();
+	load("resync_seconds=0");
+	watch(inst, PROBES "/victim", IN_ALL_EVENTS);
+	watch(inst, text("%s/cgroup.events", dir), IN_ALL_EVENTS);
+	err = try_put(PROBES "/miss", "1");
+	if (err == -EOPNOTSUPP)
+		skip("this kernel does not allow a removal in a probe's handler");
+	if (err)
+		fail("miss: %s", strerror(-err));
+	if (exists(PROBES "/victim"))
+		fail("the file was not removed");
+	if (!status("missed"))
+		fail("the probe missed nothing");
+	remove_dir(dir);
+	verify_all_gone();
+}
+
+/* How long the handler took for the removal of a directory of N files */
+static long handler_ns(int n)
+{
+	control("tree", n);
+	free(get(PROBES "/longest"));
+	control("tree", 0);
+	return atol(get(PROBES "/longest"));
+}
+
+static int compare(const void *a, const void *b)
+{
+	long x = *(const long *)a, y = *(const long *)b;
+
+	return (x > y) - (x < y);
+}
+
+/*
+ * One call removes 20,000 files, each with an inode: the handler stops after
+ * 512, so it takes no longer than for 1,000. The rest is found by the resync.
+ */
+static void large_subtree(void)
+{
+	enum { RUNS = 7, SMALL = 1000, LARGE = 20000 };
+	long small[RUNS], large[RUNS];
+	int inst = instance(), i;
+
+	load_probes();
+	load_devices();
+	load("resync_seconds=0");
+	put(PROBES "/begin", "1");
+	for (i = 0; i < RUNS; i++) {
+		small[i] = handler_ns(SMALL);
+		large[i] = handler_ns(LARGE);
+	}
+	qsort(small, RUNS, sizeof(*small), compare);
+	qsort(large, RUNS, sizeof(*large), compare);
+	note("the handler's time, of %d runs: %d files, median %ld ns, longest %ld ns; %d files, median %ld ns, longest %ld ns",
+	     RUNS, SMALL, small[RUNS / 2], small[RUNS - 1],
+	     LARGE, large[RUNS / 2], large[RUNS - 1]);
+	if (!large[0] || large[RUNS / 2] > 4 * small[RUNS / 2])
+		fail("the handler's time grows with the number of files");
+
+	control("tree", LARGE);
+	for (i = 0; i < LARGE; i += 10)
+		watch(inst, text(LEAVES "/a%d", i), IN_ALL_EVENTS);
+	control("tree", 0);
+	verify_all_gone();
+	if (!status("overflows") || !status("resync_found"))
+		fail("overflows %lu, found by resync %lu",
+		     status("overflows"), status("resync_found"));
+	note("overflows %lu, found by resync %lu of %d", status("overflows"),
+	     status("resync_found"), LARGE / 10);
+}
+
+const struct kdn_test tests[] = {
+	{ "switched_off", switched_off },
+	{ "armed", armed },
+	{ "armed_ftrace", armed_ftrace },
+	{ "missed", missed },
+	{ "large_subtree", large_subtree },
+	{ }
+};
