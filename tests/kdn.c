@@ -779,6 +779,7 @@ void clean_up(pid_t test)
 		;
 	put_back(KPROBES, "1");
 	put_back("/proc/sys/kernel/ftrace_enabled", "1");
+	put_back("/proc/sys/kernel/printk", "7");
 	put_back("/sys/kernel/debug/failslab/probability", "0");
 	put_back("/sys/kernel/debug/fail_page_alloc/probability", "0");
 	try_unload(MODULE);

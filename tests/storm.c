@@ -19,8 +19,8 @@
 #include <unistd.h>
 
 #define EVENTS		(IN_ALL_EVENTS & ~(IN_ACCESS | IN_OPEN | IN_CLOSE))
-#define MAX_FATES	(1 << 17)	/* of an instance */
-#define MAX_ITEMS	(1 << 17)
+#define MAX_FATES	131072		/* of an instance */
+#define MAX_ITEMS	131072
 #define NO_PROGRESS_MS	20000
 
 /* What became of a watch; of that of number wd in its instance. */
@@ -247,6 +247,17 @@ static void sum_up(struct account_sums *sums, const struct fate *fate)
 		sums->longest_us = us;
 }
 
+static void show(int inst, int wd, bool lost)
+{
+	const struct fate *fate = &account->fates[inst][wd];
+
+	note("watch %d of instance %d, on item %d%s%s%s:", wd, inst, fate->item,
+	     fate->placed ? "" : ", never placed",
+	     fate->flags & LATE ? ", late" : "", lost ? ", still there" : "");
+	note("    DELETE_SELF %d, IGNORED %d, UNMOUNT %d, others %d",
+	     fate->selfs, fate->ignored, fate->unmounts, fate->wrong);
+}
+
 struct account_sums close_account(void)
 {
 	struct account_sums sums = { 0 };
@@ -271,17 +282,14 @@ struct account_sums close_account(void)
 			if (!lost && fate_is_right(fate, overflown))
 				continue;
 			if (++wrong <= 10)
-				note("instance %d, wd %d, item %d: placed %d (%s), DELETE_SELF %d, IGNORED %d, UNMOUNT %d, wrong %d%s",
-				     inst, wd, fate->item, fate->placed,
-				     fate->flags & LATE ? "late" : "in time",
-				     fate->selfs, fate->ignored, fate->unmounts,
-				     fate->wrong, lost ? ", still there" : "");
+				show(inst, wd, lost);
 		}
 		close(insts[inst]);
 	}
-	note("%d watches, %d of them late; %d events, %d overflows; IGNORED alone %d, UNMOUNT %d; longest latency %ld us",
-	     sums.placed, sums.late, sums.events, sums.overflows, sums.halves,
-	     sums.unmounted, sums.longest_us);
+	note("%d watches, %d of them late; longest latency %ld us",
+	     sums.placed, sums.late, sums.longest_us);
+	note("%d events, %d overflows; IGNORED alone %d, UNMOUNT %d",
+	     sums.events, sums.overflows, sums.halves, sums.unmounted);
 	if (wrong)
 		fail("%d of %d watches did not end as they should", wrong,
 		     sums.placed);

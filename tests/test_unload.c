@@ -65,7 +65,7 @@ static void during_removal_in_storm(void)
 	control("add", 0);
 	load("resync_seconds=0");
 	watch(instance(), DEVICES "0/block", IN_DELETE_SELF);
-	storm_begin((struct storm){ .look_up = true });
+	storm_begin((struct storm){ .places = 32, .look_up = true });
 	remover = hang_removal(DEVICES "0/block", "del", 0);
 	WAIT_FOR(status("pending"));
 	WAIT_FOR(storm_removed() > 100);

@@ -65,14 +65,12 @@ static ssize_t begin_store(struct kobject *kobj, struct kobj_attribute *attr,
 		before.addr = NULL;
 	return err ?: count;
 }
-static struct kobj_attribute begin_attr = __ATTR_WO(begin);
 
 static ssize_t longest_show(struct kobject *kobj, struct kobj_attribute *attr,
 			    char *buf)
 {
 	return sysfs_emit(buf, "%llu\n", xchg(&longest_ns, 0));
 }
-static struct kobj_attribute longest_attr = __ATTR_RO(longest);
 
 /* A removal that no probe sees */
 
@@ -116,6 +114,9 @@ static ssize_t miss_store(struct kobject *kobj, struct kobj_attribute *attr,
 	unregister_kprobe(&kp);
 	return count;
 }
+
+static struct kobj_attribute begin_attr = __ATTR_WO(begin);
+static struct kobj_attribute longest_attr = __ATTR_RO(longest);
 static struct kobj_attribute miss_attr = __ATTR_WO(miss);
 
 static const struct attribute *control_attrs[] = {
