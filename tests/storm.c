@@ -21,7 +21,7 @@
 #define EVENTS		(IN_ALL_EVENTS & ~(IN_ACCESS | IN_OPEN | IN_CLOSE))
 #define MAX_FATES	131072		/* of an instance */
 #define MAX_ITEMS	131072
-#define NO_PROGRESS_MS	20000
+#define NO_PROGRESS_MS	(2 * DEADLINE_MS)
 
 /* What became of a watch; of that of number wd in its instance. */
 struct fate {

@@ -21,7 +21,7 @@
 
 static int scaled(int n)
 {
-	return long_run() ? n : n / SHORT;
+	return long_run() ? n : n / SHORT / slowness();
 }
 
 static void note_counters(void)
