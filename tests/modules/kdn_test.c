@@ -6,7 +6,9 @@
  *
  *	add		N: add the device /sys/devices/virtual/misc/kdn_testN
  *	del		N: remove it
- *	notify_del	N: notify its attribute 'value', and remove it at once
+ *	rename		N: rename it to kdn_movedN, or back
+ *	notify		N: notify its attribute 'value'
+ *	notify_del	N: the same, and remove the device at once
  *	del_value	N: remove the attribute 'value' alone
  *	release		let all blocked readers go on; reads as their number
  *	tree		N: make the directory 'leaves' here, with files a0 to
@@ -31,6 +33,7 @@
 #include <linux/mutex.h>
 #include <linux/percpu.h>
 #include <linux/slab.h>
+#include <linux/string.h>
 #include <linux/sysfs.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
@@ -157,6 +160,8 @@ static ssize_t add_store(struct kobject *kobj, struct kobj_attribute *attr,
 	dev->misc = (struct miscdevice) {
 		.minor = MISC_DYNAMIC_MINOR,
 		.name = dev->name,
+		/* The node in /dev keeps its name. */
+		.nodename = dev->name,
 		.groups = device_groups,
 	};
 	err = misc_register(&dev->misc);
@@ -179,16 +184,41 @@ static ssize_t del_store(struct kobject *kobj, struct kobj_attribute *attr,
 	return count;
 }
 
-static ssize_t notify_del_store(struct kobject *kobj,
-				struct kobj_attribute *attr,
-				const char *buf, size_t count)
+static ssize_t rename_store(struct kobject *kobj, struct kobj_attribute *attr,
+			    const char *buf, size_t count)
+{
+	int id = parse_present(buf), err;
+	struct device *d;
+	char name[24];
+
+	if (id < 0)
+		return id;
+	d = devices[id].misc.this_device;
+	snprintf(name, sizeof(name), "%s%d",
+		 strstarts(dev_name(d), "kdn_test") ? "kdn_moved" : "kdn_test",
+		 id);
+	err = device_rename(d, name);
+	return err ?: count;
+}
+
+static ssize_t notify_store(struct kobject *kobj, struct kobj_attribute *attr,
+			    const char *buf, size_t count)
 {
 	int id = parse_present(buf);
 
 	if (id < 0)
 		return id;
 	sysfs_notify(&devices[id].misc.this_device->kobj, NULL, "value");
-	return del_store(kobj, attr, buf, count);
+	return count;
+}
+
+static ssize_t notify_del_store(struct kobject *kobj,
+				struct kobj_attribute *attr,
+				const char *buf, size_t count)
+{
+	ssize_t err = notify_store(kobj, attr, buf, count);
+
+	return err < 0 ? err : del_store(kobj, attr, buf, count);
 }
 
 static ssize_t del_value_store(struct kobject *kobj,
@@ -325,6 +355,8 @@ static ssize_t busy_store(struct kobject *kobj, struct kobj_attribute *attr,
 
 static struct kobj_attribute add_attribute = __ATTR_WO(add);
 static struct kobj_attribute del_attribute = __ATTR_WO(del);
+static struct kobj_attribute rename_attribute = __ATTR_WO(rename);
+static struct kobj_attribute notify_attribute = __ATTR_WO(notify);
 static struct kobj_attribute notify_del_attribute = __ATTR_WO(notify_del);
 static struct kobj_attribute del_value_attribute = __ATTR_WO(del_value);
 static struct kobj_attribute release_attribute = __ATTR_RW(release);
@@ -334,6 +366,8 @@ static struct kobj_attribute busy_attribute = __ATTR_WO(busy);
 static const struct attribute *control_attrs[] = {
 	&add_attribute.attr,
 	&del_attribute.attr,
+	&rename_attribute.attr,
+	&notify_attribute.attr,
 	&notify_del_attribute.attr,
 	&del_value_attribute.attr,
 	&release_attribute.attr,
