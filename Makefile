@@ -62,7 +62,7 @@ check-debug:
 # The tests that do more when they are given the time for it.
 check-long:
 	@KERNELS='$(or $(KERNELS),6.1 6.12 7.3)' TIMEOUT=3600 JOBS='$(JOBS)' \
-		TESTS='$(or $(TESTS),test_storm test_random)' \
+		TESTS='$(or $(TESTS),test_storm test_random test_live)' \
 		APPEND='kdn.long kdn.timeout=1500 $(APPEND)' scripts/check
 
 model:
