@@ -150,7 +150,7 @@ static void kdn_relook_take(void)
 /* Somebody who does not watch a node, which is out, may do so yet. */
 static bool kdn_relook_worth(const struct kdn_item *item, bool held)
 {
-	if (!held || item->relooks == KDN_RELOOKS)
+	if (!held || item->relooks >= KDN_RELOOKS)
 		return false;
 	return !item->relooks || kdn_supers_in_hand(&kdn_supers, item->kn);
 }
