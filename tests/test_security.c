@@ -185,6 +185,7 @@ static void no_addresses(void)
 
 #define STORMERS	2
 #define STORM_MS	5000
+#define LONGEST_MS	(2000 * slowness())
 #define BATCH		64
 
 /* How many cgroups the storm has removed */
@@ -291,7 +292,7 @@ static void storm(const char *parameters)
 	for (i = 0; i < STORMERS; i++)
 		if (ended(stormers[i]))
 			fail("the storm is over");
-	if (longest_file > 1000 * slowness() || longest_dir > 1000 * slowness())
+	if (longest_file > LONGEST_MS || longest_dir > LONGEST_MS)
 		fail("a user has kept others waiting: %ld ms for a file, %ld ms for a directory",
 		     longest_file, longest_dir);
 }
