@@ -34,6 +34,9 @@
 #define KDN_RETRY_MIN		(HZ / 10)
 #define KDN_RETRY_MAX		(60 * HZ)
 
+/* The most if only events from before the removal are on their way still. */
+#define KDN_RETRY_UNSETTLED	HZ
+
 /* The most inodes to pass while the superblock's list is locked. */
 #define KDN_STRIDE		256
 
@@ -262,6 +265,9 @@ static void kdn_resync(struct work_struct *work)
 		WRITE_ONCE(kdn_served, misses);
 
 	if (kdn_again || kdn_unsettled) {
+		if (kdn_unsettled)
+			kdn_retry = min_t(unsigned long, kdn_retry,
+					  KDN_RETRY_UNSETTLED);
 		kdn_resync_in(kdn_retry);
 		kdn_retry = min_t(unsigned long, 2 * kdn_retry, KDN_RETRY_MAX);
 		return;
