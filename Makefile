@@ -84,7 +84,7 @@ demo:
 	@scripts/demo $(or $(KERNEL),6.12)
 
 bench:
-	@scripts/bench $(KERNELS)
+	@PARTS='$(PARTS)' CPUS='$(CPUS)' scripts/bench $(KERNELS)
 
 update-kernels:
 	@scripts/setup
@@ -119,7 +119,9 @@ help:
 	@echo '  make model            check the hand-off in every order of its steps;'
 	@echo '                        show what goes wrong without one: STEP=sleep_mb'
 	@echo '  make demo             show the module at work on one: KERNEL=6.12'
-	@echo '  make bench            measure what a removal costs, in instructions'
+	@echo '  make bench            measure what the module costs, in instructions, with'
+	@echo "                        targets and verdicts; a part: PARTS='removal';"
+	@echo '                        in time, on two CPUs, for the ratios: CPUS=2'
 	@echo '  make check-package    try the package and kdn-check'
 	@echo '  make lint             checkpatch, sparse, shellcheck'
 	@echo '  make update-kernels   take the newest packages of the kernels'

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * kdn_bench.c - what the bench can't know from user space
+ *
+ * Files in /sys/kernel/kdn_bench/:
+ *
+ *	idle	how long all CPUs together have been idle, in microseconds
+ *	first	1: place a probe on the function that the module probes; 0: take
+ *		it away.  Placed after the module's, it is called before it
+ *	last	the same; placed before the module's, it is called after it
+ *	between	the nanoseconds between the two in the call that took longest,
+ *		and forget it
+ */
+#include <linux/cpumask.h>
+#include <linux/kernel.h>
+#include <linux/kernel_stat.h>
+#include <linux/kobject.h>
+#include <linux/kprobes.h>
+#include <linux/module.h>
+#include <linux/sysfs.h>
+#include <linux/tick.h>
+#include <linux/timekeeping.h>
+
+static struct kobject *control;
+
+/* For one CPU: the bench has no more when it asks for this. */
+static u64 first_time;
+static u64 longest;
+
+static int first_hit(struct kprobe *p, struct pt_regs *regs)
+{
+	first_time = ktime_get_mono_fast_ns();
+	return 0;
+}
+NOKPROBE_SYMBOL(first_hit);
+
+static int last_hit(struct kprobe *p, struct pt_regs *regs)
+{
+	u64 now = ktime_get_mono_fast_ns();
+
+	if (first_time)
+		longest = max(longest, now - first_time);
+	first_time = 0;
+	return 0;
+}
+NOKPROBE_SYMBOL(last_hit);
+
+static struct kprobe first = { .pre_handler = first_hit };
+static struct kprobe last = { .pre_handler = last_hit };
+
+static void probe_off(struct kprobe *probe)
+{
+	if (probe->addr)
+		unregister_kprobe(probe);
+	*probe = (struct kprobe) { .pre_handler = probe->pre_handler };
+}
+
+static int probe_on(struct kprobe *probe)
+{
+	int err;
+
+	probe_off(probe);
+	probe->symbol_name = "__kernfs_remove.part.0";
+	err = register_kprobe(probe);
+	if (err != -ENOENT)
+		return err;
+	probe->symbol_name = "__kernfs_remove";
+	return register_kprobe(probe);
+}
+
+static ssize_t probe_set(struct kprobe *probe, const char *buf, size_t count)
+{
+	int err = 0;
+	bool on;
+
+	if (kstrtobool(buf, &on))
+		return -EINVAL;
+	if (on)
+		err = probe_on(probe);
+	else
+		probe_off(probe);
+	return err ?: count;
+}
+
+static ssize_t first_store(struct kobject *kobj, struct kobj_attribute *attr,
+			   const char *buf, size_t count)
+{
+	return probe_set(&first, buf, count);
+}
+
+static ssize_t last_store(struct kobject *kobj, struct kobj_attribute *attr,
+			  const char *buf, size_t count)
+{
+	return probe_set(&last, buf, count);
+}
+
+static ssize_t between_show(struct kobject *kobj, struct kobj_attribute *attr,
+			    char *buf)
+{
+	u64 was = longest;
+
+	longest = 0;
+	return sysfs_emit(buf, "%llu\n", was);
+}
+
+static ssize_t idle_show(struct kobject *kobj, struct kobj_attribute *attr,
+			 char *buf)
+{
+	u64 sum = 0, idle;
+	unsigned int cpu;
+
+	for_each_online_cpu(cpu) {
+		idle = get_cpu_idle_time_us(cpu, NULL);
+		if (idle == -1ULL)
+			return -EOPNOTSUPP;
+		sum += idle;
+	}
+	return sysfs_emit(buf, "%llu\n", sum);
+}
+
+static struct kobj_attribute idle_attribute = __ATTR_RO(idle);
+static struct kobj_attribute first_attribute = __ATTR_WO(first);
+static struct kobj_attribute last_attribute = __ATTR_WO(last);
+static struct kobj_attribute between_attribute = __ATTR_RO(between);
+
+static const struct attribute *attrs[] = {
+	&idle_attribute.attr,
+	&first_attribute.attr,
+	&last_attribute.attr,
+	&between_attribute.attr,
+	NULL
+};
+
+static int __init kdn_bench_init(void)
+{
+	int err;
+
+	control = kobject_create_and_add("kdn_bench", kernel_kobj);
+	if (!control)
+		return -ENOMEM;
+	err = sysfs_create_files(control, attrs);
+	if (err)
+		kobject_put(control);
+	return err;
+}
+
+static void __exit kdn_bench_exit(void)
+{
+	sysfs_remove_files(control, attrs);
+	probe_off(&first);
+	probe_off(&last);
+	kobject_put(control);
+}
+
+module_init(kdn_bench_init);
+module_exit(kdn_bench_exit);
+
+MODULE_LICENSE("GPL");
+MODULE_DESCRIPTION("For the bench of kernfs_delete_notify: idle time, and time in a handler");
