@@ -118,6 +118,7 @@ void kdn_supers_put_last(struct kdn_supers *supers);
 void kdn_supers_free(struct kdn_supers *supers);
 struct kernfs_node *kdn_super_root(struct super_block *sb);
 void kdn_super_pass(struct super_block *sb);
+void kdn_supers_pass(const struct kdn_supers *supers);
 enum kdn_look kdn_supers_look(const struct kdn_supers *supers,
 			      struct kernfs_node *kn, bool first, int *inodes);
 bool kdn_supers_in_hand(const struct kdn_supers *supers,

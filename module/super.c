@@ -81,6 +81,26 @@ void kdn_super_pass(struct super_block *sb)
 	kernfs_put(kernfs_find_and_get(kdn_super_root(sb), ""));
 }
 
+/**
+ * kdn_supers_pass - pass once through the lock of each watched hierarchy
+ * @supers: the superblocks
+ *
+ * Context: process, may sleep.
+ */
+void kdn_supers_pass(const struct kdn_supers *supers)
+{
+	const struct kernfs_root *root = NULL;
+	unsigned int i;
+
+	/* Those of a hierarchy are next to each other, or nearly so. */
+	for (i = 0; i < supers->nr; i++) {
+		if (kdn_super_root(supers->sb[i])->dir.root == root)
+			continue;
+		root = kdn_super_root(supers->sb[i])->dir.root;
+		kdn_super_pass(supers->sb[i]);
+	}
+}
+
 /*
  * The inode, without a reference; the caller is in an RCU read section.  Each
  * hierarchy numbers its nodes by itself.  An inode that is just being set up,

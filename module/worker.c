@@ -10,7 +10,6 @@
 #include <linux/delay.h>
 #include <linux/jiffies.h>
 #include <linux/kernel.h>
-#include <linux/ktime.h>
 #include <linux/slab.h>
 #include <linux/workqueue.h>
 
@@ -18,11 +17,10 @@
 #include "trace.h"
 
 /*
- * How long the worker stays on after its last find, and how often it looks: a
- * single removal is over in no time, and in a storm each look costs.  Where
- * nobody watches anything nobody waits either.
+ * When to look again for nodes that are not out yet, or not settled: soon at
+ * first.  And how long to gather new ones: in a storm each look costs, and so
+ * does each wake-up.  Where nobody watches anything nobody waits either.
  */
-#define KDN_STAY_NS	NSEC_PER_MSEC
 #define KDN_POLL_MIN_US	50
 #define KDN_POLL_MAX_US	400
 #define KDN_POLL_IDLE_US	2000
@@ -41,6 +39,7 @@
  * somebody has: the file may be open, or its finder have got no CPU or memory.
  */
 #define KDN_RELOOK	(HZ / 4)
+#define KDN_RELOOK_EARLY	(HZ / 16)	/* if the worker is up anyway */
 #define KDN_RELOOKS	8
 
 #define KDN_ITEMS_MAX	8192
@@ -140,7 +139,8 @@ static unsigned long kdn_relook_due(void)
 
 static void kdn_relook_take(void)
 {
-	while (kdn_relook_head != kdn_relook_tail && !kdn_relook_due()) {
+	while (kdn_relook_head != kdn_relook_tail &&
+	       kdn_relook_due() <= KDN_RELOOK_EARLY) {
 		unsigned int oldest = kdn_relook_tail++ % KDN_ITEMS_MAX;
 
 		kdn_add(kdn_relook[oldest].kn, kdn_relook[oldest].relooks);
@@ -288,65 +288,104 @@ static void kdn_settle(void)
 }
 
 /*
+ * What is there to be done for each node?  One that nobody else has a reference
+ * on has no inode and no event on its way.
+ */
+static void kdn_triage(unsigned int from, bool *some_in, bool *some_to_look)
+{
+	unsigned int i;
+
+	for (i = from; i < kdn_nr_items; i++) {
+		struct kdn_item *item = &kdn_items[i];
+
+		item->order = KDN_SETTLED;
+		if (!kdn_node_out(item->kn))
+			item->todo = KDN_KEEP;
+		else if (atomic_read(&item->kn->count) > 1)
+			item->todo = KDN_LOOK;
+		else
+			item->todo = KDN_DROP;
+		*some_in |= item->todo == KDN_KEEP;
+		*some_to_look |= item->todo == KDN_LOOK;
+	}
+}
+
+/*
+ * The remover holds kernfs's lock.  To wait for that is quicker than to look
+ * again and again, and it can't take longer than the removal of the nodes that
+ * were noted under it; if that has to wait for a reader it drops the lock.
+ */
+static void kdn_wait_for_removers(void)
+{
+	if (kdn_supers_get(&kdn_supers))
+		return;
+	kdn_anybody = kdn_supers.nr;
+	kdn_supers_pass(&kdn_supers);
+	kdn_supers_put(&kdn_supers);
+}
+
+/*
  * One round.  The rings are emptied twice: a file that was noted before its
  * directory, but on another CPU, may be in the second lot while the directory
  * is in the first; the other way round it can't be.
  *
- * Returns whether anything came or went.
+ * Returns whether nodes came.
  */
 static bool kdn_round(void)
 {
+	bool some_in = false, some_to_look = false;
 	unsigned int i, first_lot, before;
-	bool some_out = false;
-	bool busy;
+	bool found;
 
 	kdn_relook_take();
-	busy = kdn_capture_take(kdn_keep);
-	first_lot = kdn_nr_items;
-	busy |= kdn_capture_take(kdn_keep);
 	before = kdn_nr_items;
+	found = kdn_capture_take(kdn_keep);
+	first_lot = kdn_nr_items;
+	kdn_triage(before, &some_in, &some_to_look);
+	if (some_in)
+		kdn_wait_for_removers();
+	found |= kdn_capture_take(kdn_keep);
+	before = kdn_nr_items;
+	kdn_triage(0, &some_in, &some_to_look);
 
-	for (i = 0; i < kdn_nr_items; i++) {
-		struct kdn_item *item = &kdn_items[i];
-
-		item->todo = kdn_node_out(item->kn) ? KDN_LOOK : KDN_KEEP;
-		item->order = KDN_SETTLED;
-		some_out |= item->todo == KDN_LOOK;
+	if (some_to_look) {
+		/* Without memory to list the superblocks, all stay for the next round. */
+		if (kdn_supers_get(&kdn_supers))
+			return found;
+		kdn_anybody = kdn_supers.nr;
+		for (i = 0; i < kdn_nr_items; i++) {
+			if (kdn_items[i].todo == KDN_LOOK)
+				kdn_look(&kdn_items[i]);
+			cond_resched();
+		}
+		kdn_tell_all(first_lot);
+		kdn_supers_put(&kdn_supers);
 	}
-	/* Without memory to list the superblocks, all stay for the next round. */
-	if (!some_out || kdn_supers_get(&kdn_supers))
-		return busy;
-
-	kdn_anybody = kdn_supers.nr;
-	for (i = 0; i < kdn_nr_items; i++) {
-		if (kdn_items[i].todo == KDN_LOOK)
-			kdn_look(&kdn_items[i]);
-		cond_resched();
-	}
-	kdn_tell_all(first_lot);
 	kdn_settle();
-	kdn_supers_put(&kdn_supers);
-	return busy || kdn_nr_items != before;
+	if (found || kdn_nr_items != before)
+		kdn_rest = KDN_REST_MIN;
+	return found;
 }
 
 static void kdn_worker(struct work_struct *work)
 {
-	unsigned int poll = KDN_POLL_MIN_US;
-	u64 last;
+	unsigned int soon = KDN_POLL_MIN_US, poll = KDN_POLL_MAX_US;
 
 	kdn_capture_awake();
-	last = ktime_get_ns();
-	do {
-		if (kdn_round()) {
-			last = ktime_get_ns();
-			kdn_rest = KDN_REST_MIN;
-		}
+	for (;;) {
+		bool found = kdn_round();
+
 		kdn_resync_check();
-		if (!kdn_anybody)
-			poll = KDN_POLL_IDLE_US;
-		usleep_range(poll, poll + poll / 2);
-		poll = min_t(unsigned int, 2 * poll, KDN_POLL_MAX_US);
-	} while (ktime_get_ns() - last < KDN_STAY_NS || !kdn_capture_sleep());
+		if (!found && poll >= KDN_POLL_MAX_US && kdn_capture_sleep())
+			break;
+		if (kdn_nr_items && soon < KDN_POLL_MAX_US) {
+			poll = soon;
+			soon *= 2;
+		} else {
+			poll = kdn_anybody ? KDN_POLL_MAX_US : KDN_POLL_IDLE_US;
+		}
+		usleep_range(poll, poll + poll / 4);
+	}
 
 	/*
 	 * Once more after the flag was cleared: a loss from now on wakes us.
