@@ -163,6 +163,8 @@ static int race(void)
 		return PTR_ERR(thread);
 	while (time_before(jiffies, end)) {
 		counter++;
+		/* Or the compiler would count in a register. */
+		barrier();
 		cond_resched();
 	}
 	return kthread_stop(thread);
