@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define SAMPLES	200
+#define SAMPLES	400
 
 struct read_time {
 	long time;

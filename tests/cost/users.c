@@ -25,7 +25,7 @@
 #define PARENTS		100
 #define CHILDREN	10
 #define ALL		(PARENTS * CHILDREN)
-#define REMOVALS	500
+#define REMOVALS	200
 
 #ifndef SYS_pidfd_open
 #define SYS_pidfd_open	434
@@ -252,11 +252,14 @@ static long files_of(pid_t pid)
 	return n - 2;
 }
 
+/* What was removed is made again. */
 static void populate(void)
 {
 	int i;
 
 	for (i = 0; i < ALL; i++) {
+		if (process[i])
+			continue;
 		make_dir(child(i, ""));
 		process[i] = fork();
 		if (!process[i])
@@ -274,6 +277,7 @@ static void kill_and_remove(int i)
 		if (errno != EBUSY)
 			fail("rmdir %s: %m", child(i, ""));
 	shared->gone[i] = now_ns();
+	process[i] = 0;
 }
 
 static void try_way(const struct way *way)
@@ -305,8 +309,6 @@ static void try_way(const struct way *way)
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
 	unload_module(way->module);
-	for (; i < ALL; i++)
-		kill_and_remove(i);
 }
 
 void part_users(void)
