@@ -86,6 +86,14 @@ demo:
 bench:
 	@PARTS='$(PARTS)' CPUS='$(CPUS)' scripts/bench $(KERNELS)
 
+# doc/*.svg, from the last 'make bench' on a kernel.
+curves:
+	@scripts/curves $(or $(KERNEL),6.12)
+
+# The README's commands for a live system, tried in a VM.
+recipes:
+	@scripts/recipes $(or $(KERNEL),6.12)
+
 update-kernels:
 	@scripts/setup
 	@scripts/get --update
@@ -122,6 +130,8 @@ help:
 	@echo '  make bench            measure what the module costs, in instructions, with'
 	@echo "                        targets and verdicts; a part: PARTS='removal';"
 	@echo '                        in time, on two CPUs, for the ratios: CPUS=2'
+	@echo '  make curves           draw what it measured: KERNEL=6.12'
+	@echo "  make recipes          try the README's funclatency and bpftrace commands"
 	@echo '  make check-package    try the package and kdn-check'
 	@echo '  make lint             checkpatch, sparse, shellcheck'
 	@echo '  make update-kernels   take the newest packages of the kernels'
@@ -130,4 +140,4 @@ help:
 .PHONY: modules modules_install clean install-sources install-files version \
 	dkms-install dkms-remove deb check-package kdir check check-debug \
 	check-long conform \
-	model readme lint demo bench update-kernels distclean help
+	model readme lint demo bench curves recipes update-kernels distclean help

@@ -9,6 +9,7 @@
 #   root/          the build root, a small Debian with compiler and QEMU
 #   root-forky/    another, with a newer compiler
 #   root-package/  another, with DKMS and what builds and checks packages
+#   root-bench/    another, with gnuplot, funclatency and bpftrace
 #   source/        of the newest kernel source: checkpatch, some of its tests
 #   kernels/NAME/  a kernel: vmlinuz, release, version, arch, compiler, and its
 #                  headers; or, with a file 'headers' that names their place,
