@@ -136,7 +136,7 @@ void start_readers(void)
 }
 
 /* Place a watch; return -errno if that can't be done. */
-int place(int inst, const char *path, int item, int flags)
+int place_watch(int inst, const char *path, int item, int flags)
 {
 	int wd = inotify_add_watch(insts[inst], path, EVENTS);
 	struct fate *fate;
@@ -157,7 +157,7 @@ int place(int inst, const char *path, int item, int flags)
 }
 
 /* All that was placed on the item is due now. */
-void gone(int item)
+void item_gone(int item)
 {
 	account->gone_us[item] = now_us();
 }
@@ -359,7 +359,7 @@ static void make(int i, int item)
 		look_up_all(path);
 	for (w = 0; w < ARRAY_SIZE(watched); w++) {
 		slot_path(path, i, watched[w]);
-		while ((err = place(i % INSTANCES, path, item, 0))) {
+		while ((err = place_watch(i % INSTANCES, path, item, 0))) {
 			errno = -err;
 			may_fail("watching", path);
 		}
@@ -429,7 +429,7 @@ static void remover(void *unused)
 		slot_path(path, i, "");
 		while (rmdir(path))
 			may_fail("rmdir", path);
-		gone(sky->slots[i].item);
+		item_gone(sky->slots[i].item);
 		sky->slots[i].state = EMPTY;
 		sky->removed++;
 		if (--sky->alive == storm.places / BURST)
@@ -473,7 +473,7 @@ static void latecomer(void *number)
 		}
 		i = (i + 1) % storm.places;
 		slot_path(path, i, watched[w++ % ARRAY_SIZE(watched)]);
-		err = place(inst, path, sky->slots[i].item, LATE);
+		err = place_watch(inst, path, sky->slots[i].item, LATE);
 		errno = -err;
 		if (err && err != -ENOENT && err != -ENODEV)
 			may_fail("watching", path);

@@ -37,8 +37,8 @@ struct account_sums {
 };
 
 void open_account(bool read_them);
-int place(int inst, const char *path, int item, int flags);
-void gone(int item);
+int place_watch(int inst, const char *path, int item, int flags);
+void item_gone(int item);
 void start_readers(void);
 struct account_sums close_account(void);
 

@@ -36,7 +36,7 @@ static void unmount(const char *dir)
 
 static void place_there(int round, const char *path)
 {
-	int err = place(round % INSTANCES, path, -1, MOUNTED);
+	int err = place_watch(round % INSTANCES, path, -1, MOUNTED);
 
 	if (err) {
 		errno = -err;

@@ -133,8 +133,8 @@ static void no_memory_for_events(void)
 		char *dir = new_cgroup(text("unit%d", i));
 
 		for (j = 0; j < (int)ARRAY_SIZE(files); j++)
-			if (place(i % INSTANCES, text("%s%s", dir, files[j]),
-				  i, 0))
+			if (place_watch(i % INSTANCES,
+					text("%s%s", dir, files[j]), i, 0))
 				fail("%s%s can't be watched", dir, files[j]);
 	}
 	make_dir(RICH);
@@ -148,7 +148,7 @@ static void no_memory_for_events(void)
 
 	for (i = 0; i < units; i++) {
 		remove_dir(text(CGROUPS "/kdn/unit%d", i));
-		gone(i);
+		item_gone(i);
 	}
 	begin = now_ms();
 	for (i = 0; i < 10; i++)
