@@ -243,8 +243,12 @@ static void sum_up(struct account_sums *sums, const struct fate *fate)
 	sums->late += !!(fate->flags & LATE);
 	sums->halves += fate->ignored && !fate->selfs && !fate->unmounts;
 	sums->unmounted += fate->unmounts;
-	if (sums->longest_us < us)
+	if (fate->flags & LATE) {
+		if (sums->longest_late_us < us)
+			sums->longest_late_us = us;
+	} else if (sums->longest_us < us) {
 		sums->longest_us = us;
+	}
 }
 
 static void show(int inst, int wd, bool lost)
@@ -286,8 +290,8 @@ struct account_sums close_account(void)
 		}
 		close(insts[inst]);
 	}
-	note("%d watches, %d of them late; longest latency %ld us",
-	     sums.placed, sums.late, sums.longest_us);
+	note("%d watches, told within %ld us; %d of them late, within %ld us",
+	     sums.placed, sums.longest_us, sums.late, sums.longest_late_us);
 	note("%d events, %d overflows; IGNORED alone %d, UNMOUNT %d",
 	     sums.events, sums.overflows, sums.halves, sums.unmounted);
 	if (wrong)

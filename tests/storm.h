@@ -33,7 +33,8 @@ struct account_sums {
 	int events, overflows;
 	int halves;		/* of those placed late, told IGNORED alone */
 	int unmounted;
-	long longest_us;	/* from removal, or from a late watch, to IGNORED */
+	long longest_us;	/* from the removal to IGNORED */
+	long longest_late_us;	/* the same, or from the watch if that was later */
 };
 
 void open_account(bool read_them);

@@ -68,7 +68,10 @@ static void small_rings(void)
 		fail("rings of 16 have held it all");
 }
 
-/* Whoever gets a watch is told in time, however late it was. */
+/*
+ * Whoever gets a watch is told in time, however late it was: on a machine that
+ * is too slow for all this, a second after the others at most.
+ */
 static void tell_latecomers(const char *parameters)
 {
 	struct account_sums sums;
@@ -83,8 +86,9 @@ static void tell_latecomers(const char *parameters)
 	note_counters();
 	if (!sums.late)
 		fail("no watch was late");
-	if (sums.longest_us / 1000 > SOON_MS)
-		fail("a watch was told after %ld us only", sums.longest_us);
+	if (sums.longest_late_us > sums.longest_us + 1000 * SOON_MS)
+		fail("late watches were told after up to %ld us, others %ld us",
+		     sums.longest_late_us, sums.longest_us);
 }
 
 static void late_watches(void)
