@@ -168,8 +168,12 @@ static void large_subtree(void)
 	     SMALL, small[0], small[RUNS / 2], small[RUNS - 1]);
 	note("handler, %d files: shortest %ld ns, median %ld ns, longest %ld ns",
 	     LARGE, large[0], large[RUNS / 2], large[RUNS - 1]);
-	/* The others are longer for what else the machine does. */
-	if (!large[0] || large[0] > 4 * small[0])
+	/*
+	 * The others are longer for what else the machine does, and this one may
+	 * be, some.  To walk all files would take twenty times as long; exactly,
+	 * in instructions, 'make bench' knows.
+	 */
+	if (!large[0] || large[0] > 10 * small[0])
 		fail("the handler's time grows with the number of files");
 
 	control("tree", LARGE);
