@@ -46,6 +46,9 @@ deb:
 check-package:
 	@scripts/check-package
 
+check-signed:
+	@scripts/check-signed
+
 kdir:
 	@test -f $(KDIR)/Makefile || { echo "No kernel headers in $(KDIR):" \
 		"install linux-headers-$$(uname -r), or name theirs with KDIR=" >&2; \
@@ -133,11 +136,12 @@ help:
 	@echo '  make curves           draw what it measured: KERNEL=6.12'
 	@echo "  make recipes          try the README's funclatency and bpftrace commands"
 	@echo '  make check-package    try the package and kdn-check'
+	@echo '  make check-signed     what a kernel that wants signatures takes'
 	@echo '  make lint             checkpatch, sparse, shellcheck'
 	@echo '  make update-kernels   take the newest packages of the kernels'
 	@echo '  make distclean        remove all that these have made (.cache)'
 
 .PHONY: modules modules_install clean install-sources install-files version \
-	dkms-install dkms-remove deb check-package kdir check check-debug \
+	dkms-install dkms-remove deb check-package check-signed kdir check check-debug \
 	check-long conform \
 	model readme lint demo bench curves recipes update-kernels distclean help
