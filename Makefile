@@ -81,7 +81,7 @@ conform:
 # The README's table of kernels, from the last 'make check'.
 readme:
 	@scripts/results --readme $(or $(KDN_CACHE),.cache) \
-		$$(. scripts/lib.sh; kernel_names)
+		$$(bash -c '. scripts/lib.sh; kernel_names')
 
 demo:
 	@scripts/demo $(or $(KERNEL),6.12)
