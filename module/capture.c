@@ -173,6 +173,30 @@ bool kdn_capture_take(void (*keep)(struct kernfs_node *kn))
 }
 
 /**
+ * kdn_capture_has - is a node in one of the rings?
+ * @kn: the node, out: it is in no ring yet to come
+ *
+ * Context: any, but nobody empties the rings meanwhile.
+ * Return: whether it is.
+ */
+bool kdn_capture_has(const struct kernfs_node *kn)
+{
+	int cpu;
+
+	for_each_possible_cpu(cpu) {
+		struct kdn_ring *ring = per_cpu_ptr(&kdn_rings, cpu);
+		/* Pairs with the release in kdn_capture(). */
+		unsigned int head = smp_load_acquire(&ring->head);
+		unsigned int pos;
+
+		for (pos = ring->tail; pos != head; pos++)
+			if (ring->slot[pos & (ring_size - 1)] == kn)
+				return true;
+	}
+	return false;
+}
+
+/**
  * kdn_capture_awake - the worker is up: do not wake it
  *
  * Context: any.

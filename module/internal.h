@@ -50,6 +50,7 @@ static inline bool kdn_may_have_inode(struct kernfs_node *kn, int held)
 }
 
 bool kdn_capture_take(void (*keep)(struct kernfs_node *kn));
+bool kdn_capture_has(const struct kernfs_node *kn);
 void kdn_capture_awake(void);
 bool kdn_capture_sleep(void);
 void kdn_capture_sync(void);
@@ -60,6 +61,7 @@ unsigned long kdn_capture_lost(void);
 int kdn_worker_init(void);
 void kdn_worker_exit(void);
 void kdn_worker_kick(void);
+bool kdn_worker_has(const struct kernfs_node *kn);
 unsigned int kdn_worker_pending(void);
 unsigned long kdn_worker_dropped(void);
 

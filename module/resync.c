@@ -154,6 +154,14 @@ static bool kdn_settled(struct kernfs_node *kn)
 
 static void kdn_resync_tell(struct inode *inode)
 {
+	/*
+	 * A mark on the whole superblock stays when it was told.  The worker
+	 * tells it the first time that it comes to a node: not after us.
+	 */
+	if (kdn_sb_marked(inode->i_sb) && kdn_worker_has(inode->i_private)) {
+		kdn_again = true;
+		return;
+	}
 	switch (kdn_deliver(inode, false)) {
 	case KDN_TOLD:
 		kdn_told_some = true;

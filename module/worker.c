@@ -10,6 +10,7 @@
 #include <linux/delay.h>
 #include <linux/jiffies.h>
 #include <linux/kernel.h>
+#include <linux/mutex.h>
 #include <linux/slab.h>
 #include <linux/workqueue.h>
 
@@ -85,6 +86,9 @@ static unsigned long kdn_dropped;		/* there was no room for these */
 static unsigned long kdn_rest = KDN_REST_MIN;
 static struct kdn_supers kdn_supers;
 static bool kdn_anybody = true;			/* watched at the last look */
+
+/* Around a round, for who wants to know between two what is in hand. */
+static DEFINE_MUTEX(kdn_round_mutex);
 
 static void kdn_worker(struct work_struct *work);
 static DECLARE_DELAYED_WORK(kdn_work, kdn_worker);
@@ -325,13 +329,11 @@ static void kdn_wait_for_removers(void)
 }
 
 /*
- * One round.  The rings are emptied twice: a file that was noted before its
- * directory, but on another CPU, may be in the second lot while the directory
- * is in the first; the other way round it can't be.
- *
- * Returns whether nodes came.
+ * The rings are emptied twice: a file that was noted before its directory, but
+ * on another CPU, may be in the second lot while the directory is in the first;
+ * the other way round it can't be.
  */
-static bool kdn_round(void)
+static bool __kdn_round(void)
 {
 	bool some_in = false, some_to_look = false;
 	unsigned int i, first_lot, before;
@@ -364,6 +366,17 @@ static bool kdn_round(void)
 	kdn_settle();
 	if (found || kdn_nr_items != before)
 		kdn_rest = KDN_REST_MIN;
+	return found;
+}
+
+/* Returns whether nodes came. */
+static bool kdn_round(void)
+{
+	bool found;
+
+	mutex_lock(&kdn_round_mutex);
+	found = __kdn_round();
+	mutex_unlock(&kdn_round_mutex);
 	return found;
 }
 
@@ -409,6 +422,27 @@ static void kdn_worker(struct work_struct *work)
 void kdn_worker_kick(void)
 {
 	mod_delayed_work(kdn_wq, &kdn_work, 0);
+}
+
+/**
+ * kdn_worker_has - is the worker still to tell a removed node's watchers?
+ * @kn: the node, out, on which the caller holds a reference
+ *
+ * Context: process, may sleep, also for as long as a round takes.
+ * Return: whether it has the node and has told nobody yet.  If not, it will
+ * not get it any more.
+ */
+bool kdn_worker_has(const struct kernfs_node *kn)
+{
+	unsigned int i;
+	bool has;
+
+	mutex_lock(&kdn_round_mutex);
+	has = kdn_capture_has(kn);
+	for (i = 0; i < kdn_nr_items && !has; i++)
+		has = kdn_items[i].kn == kn && !kdn_items[i].relooks;
+	mutex_unlock(&kdn_round_mutex);
+	return has;
 }
 
 /**
@@ -472,9 +506,12 @@ void kdn_worker_exit(void)
 		usleep_range(1000, 2000);
 		kdn_round();
 	}
-	/* handoff.pml: exit_put */
+	/* A resync may be about to ask for one.  handoff.pml: exit_put */
+	mutex_lock(&kdn_round_mutex);
 	for (i = 0; i < kdn_nr_items; i++)
 		kernfs_put(kdn_items[i].kn);
+	WRITE_ONCE(kdn_nr_items, 0);
+	mutex_unlock(&kdn_round_mutex);
 	while (kdn_relook_head != kdn_relook_tail)
 		kernfs_put(kdn_relook[kdn_relook_tail++ % KDN_ITEMS_MAX].kn);
 	kdn_supers_free(&kdn_supers);

@@ -6,7 +6,9 @@
 #include "kdn.h"
 #include "marks.h"
 
+#include <fcntl.h>
 #include <sys/fanotify.h>
+#include <unistd.h>
 
 /* Inode marks on a cgroup's file and directory */
 static void inode_marks(void)
@@ -103,10 +105,47 @@ static void filesystem_mark_late(void)
 	once(file);
 }
 
+/*
+ * A directory that is open keeps both the worker and the resync coming back, and
+ * at its close now one and now the other comes first. Nobody hears twice, though
+ * the inode is there for both: a file in the directory is open, too.
+ */
+static void filesystem_mark_resync(void)
+{
+	enum { ROUNDS = 12 };
+	int inst = instance(), fd = group(), i, held, file;
+	unsigned long resyncs;
+
+	load("resync_seconds=1");
+	add_mark(fd, FAN_MARK_FILESYSTEM, CGROUPS);
+	for (i = 0; i < ROUNDS; i++) {
+		char *dir = new_cgroup("filesystem_mark_resync");
+
+		target(dir);
+		expect(watch(inst, dir, IN_DELETE_SELF), GONE);
+		held = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (held < 0)
+			fail("%s can't be opened: %m", dir);
+		file = hold_open(text("%s/cgroup.events", dir));
+		remove_dir(dir);
+		resyncs = status("resyncs");
+		WAIT_FOR(status("resyncs") > resyncs);
+		close(held);
+		read_marks(fd, i + 1);
+		verify();
+		close(file);
+	}
+	note("found by resync: %lu of %d", status("resync_found"), ROUNDS);
+	read_marks(fd, ROUNDS);
+	for (i = 0; i < ROUNDS; i++)
+		once(&targets[i]);
+}
+
 const struct kdn_test tests[] = {
 	{ "inode_marks", inode_marks },
 	{ "inode_mark_sysfs", inode_mark_sysfs },
 	{ "filesystem_mark", filesystem_mark },
 	{ "filesystem_mark_late", filesystem_mark_late },
+	{ "filesystem_mark_resync", filesystem_mark_resync },
 	{ }
 };
