@@ -24,24 +24,29 @@ static DEFINE_MUTEX(kdn_deliver_mutex);
 /*
  * A mark of dnotify must be gone before its directory's other marks are
  * destroyed: the kernel has it as a BUG_ON().  It goes when the directory is
- * closed.  So a directory that somebody has open, or works in, is told when
- * that is over, as on tmpfs.  What is open below it holds it too, but only
- * through the dentry of a child.
+ * closed.  So a directory that somebody has open, or works in, or can come back
+ * to by '..' from one within, is told when that is over, as on tmpfs.  A file
+ * that is open in it holds it, too, but leads nowhere.
+ *
+ * If this says that it is not open, it will not be: no new path leads to it, as
+ * kernfs lets no lookup pass that does not hold the dentry and finds it removed.
  */
 static bool kdn_dir_open(struct dentry *dir)
 {
 	struct dentry *child;
+	bool open = false;
 	int known = 1;
-	bool open;
 
 	if (!d_is_dir(dir))
 		return false;
 	/* Leave only the children that are in use. */
 	shrink_dcache_parent(dir);
 	spin_lock(&dir->d_lock);
-	kdn_for_each_child(child, dir)
+	kdn_for_each_child(child, dir) {
 		known++;
-	open = dir->d_lockref.count > known;
+		open |= d_is_dir(child);
+	}
+	open |= dir->d_lockref.count > known;
 	spin_unlock(&dir->d_lock);
 	return open;
 }

@@ -213,6 +213,37 @@ static void open_directory(void)
 }
 
 /*
+ * A directory within that is still in use leads back to its parent by '..', and
+ * so to a dnotify mark on that: the parent is told when both are closed.
+ */
+static void open_subdirectory(void)
+{
+	char *dir = new_cgroup("open_subdirectory");
+	char *below = text("%s/below", dir);
+	int inst = instance(), fd, parent;
+
+	make_dir(below);
+	fd = open(below, O_PATH | O_CLOEXEC);
+	load("");
+	watch(inst, dir, IN_DELETE_SELF);
+	watch(inst, below, IN_DELETE_SELF);
+	remove_dir(below);
+	remove_dir(dir);
+	verify();
+	parent = openat(fd, "..", O_RDONLY | O_CLOEXEC);
+	if (parent < 0)
+		fail("no way back from a removed directory: %m");
+	if (fcntl(parent, F_NOTIFY, DN_RENAME | DN_MULTISHOT))
+		skip("no dnotify: CONFIG_DNOTIFY");
+	close(fd);
+	expect(&watches[1], GONE);
+	verify();
+	close(parent);
+	expect(&watches[0], GONE);
+	verify();
+}
+
+/*
  * A watched inode stays in memory, its dentry need not: the kernel's caches
  * are dropped between the watch and the removal.
  */
@@ -294,6 +325,7 @@ const struct kdn_test tests[] = {
 	{ "controller_off", controller_off },
 	{ "open_file", open_file },
 	{ "open_directory", open_directory },
+	{ "open_subdirectory", open_subdirectory },
 	{ "dropped_dentry", dropped_dentry },
 	{ "hidden_file", hidden_file },
 	{ "neighbours", neighbours },
