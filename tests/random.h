@@ -111,6 +111,7 @@ char *twin_of(const struct node *node);
 bool has_second(const struct node *node);
 bool below(const struct node *node, const struct node *top);
 bool open_below(const struct node *top);
+bool dir_open(const struct node *dir, bool second);
 
 /* random_dirs.c: the steps of these names; was there anything to do? */
 void begin_dirs(void);

@@ -104,6 +104,18 @@ bool open_below(const struct node *top)
 	return false;
 }
 
+/* Is it open, or a directory within, or something in there? */
+bool dir_open(const struct node *dir, bool second)
+{
+	int i;
+
+	for (i = 0; i < node_count; i++)
+		if (nodes[i].opens[second] && below(&nodes[i], dir) &&
+		    !(nodes[i].parent == dir && nodes[i].type != DIRECTORY))
+			return true;
+	return false;
+}
+
 /* What comes and goes, in the model and on tmpfs */
 
 static struct node *new_node(struct node *parent, const char *name, int type)

@@ -253,7 +253,7 @@ static bool may_be_told(const struct seen *w)
 
 	return node->state != THERE && !node->stuck &&
 	       (node->seen || native_kernel) &&
-	       !(node->type == DIRECTORY && node->opens[w->second]);
+	       !(node->type == DIRECTORY && dir_open(node, w->second));
 }
 
 /* One event of a watch, against the rules */
