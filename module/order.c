@@ -48,7 +48,8 @@ int kdn_order_refs(struct kernfs_node *kn)
 {
 	if (kernfs_type(kn) != KERNFS_FILE)
 		return 0;
-	return kdn_order_queued(kn) ? INT_MAX : atomic_read(&kn->count);
+	/* The count before the inodes. */
+	return kdn_order_queued(kn) ? INT_MAX : atomic_read_acquire(&kn->count);
 }
 
 /**
