@@ -31,6 +31,8 @@ static const char * const kdn_symbols[] = {
 	"__kernfs_remove",
 	"__kernfs_remove.isra.0",
 	"__kernfs_remove.constprop.0",
+	"__kernfs_remove.part.0.isra.0",
+	"__kernfs_remove.part.0.constprop.0",
 	"__kernfs_remove.isra.0.part.0",
 	"__kernfs_remove.constprop.0.part.0",
 };
