@@ -37,6 +37,7 @@ static bool kdn_native;
  * @fired: the probe fired
  * @hits: it fired with @kn as the first argument
  * @linked: @kn was linked and active then
+ * @alone: nobody but the trial had a reference on it just before
  * @refs: the references on @kn then
  * @caller: where the function would have returned to
  */
@@ -45,6 +46,7 @@ struct kdn_proof {
 	bool fired;
 	unsigned int hits;
 	bool linked;
+	bool alone;
 	int refs;
 	unsigned long caller;
 };
@@ -170,6 +172,7 @@ static int kdn_try_file(struct kprobe *kp)
 		.kn = kernfs_find_and_get(KDN_DIR->sd, KDN_NAME),
 	};
 	err = register_kprobe(kp);
+	kdn_proof.alone = atomic_read(&kdn_proof.kn->count) == 2;
 	sysfs_remove_file(KDN_DIR, &kdn_attr.attr);
 	if (!err)
 		unregister_kprobe(kp);
@@ -238,14 +241,18 @@ int kdn_selftest(const char *symbol)
 	err = kdn_prove(symbol, kdn_try_file);
 	if (!err) {
 		/*
-		 * What the caller held: without the trial's own reference, and
-		 * the one of every linked node.  If somebody has looked the
-		 * file up, it has an inode now, and this is no measure.
+		 * What the caller held, which is one or none: without the
+		 * trial's own reference, and the one of every linked node.  If
+		 * somebody else had one, who has looked the file up or reads
+		 * the directory, this is no measure.
 		 */
-		if (atomic_read(&kdn_proof.kn->count) == 1)
+		int held = kdn_proof.refs - 2;
+
+		if (kdn_proof.alone && held <= 1 &&
+		    atomic_read(&kdn_proof.kn->count) == 1)
 			kdn_remover = (struct kdn_remover) {
 				.caller = kdn_proof.caller,
-				.held = kdn_proof.refs - 2,
+				.held = held,
 			};
 	}
 	kernfs_put(kdn_proof.kn);
