@@ -4,8 +4,7 @@
  *
  * On kernels since 7.1, and on older ones with that backported, the VFS does
  * so itself for some files, when the last dentry of an inode without links
- * dies.  For the marks on an inode it does not matter which kernel this is:
- * what counts is whether the VFS can, does or did.
+ * dies.
  */
 #include <linux/dcache.h>
 #include <linux/fs.h>
@@ -79,7 +78,8 @@ static enum kdn_told __kdn_deliver(struct inode *inode, bool first)
 	 * has not and will not: the last dentry died before the removal.
 	 */
 	alias = d_find_any_alias(inode);
-	vfs_telling = !alias && atomic_read(&inode->i_count) > KDN_INODE_REFS;
+	vfs_telling = kdn_selftest_native() && !alias &&
+		      atomic_read(&inode->i_count) > KDN_INODE_REFS;
 	/* If the VFS has just destroyed the marks, this is to be seen below. */
 	smp_rmb();
 
