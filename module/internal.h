@@ -93,11 +93,13 @@ bool kdn_order_barrier(void);
  * @sb: the superblocks, each kept active
  * @nr: how many there are
  * @room: how many @sb has room for; it is kept for the next time
+ * @cut: the last one met was not the end of the list
  */
 struct kdn_supers {
 	struct super_block **sb;
 	unsigned int nr;
 	unsigned int room;
+	bool cut;
 };
 
 /**

@@ -262,7 +262,7 @@ static void kdn_resync(struct work_struct *work)
 	kdn_walked = misses;
 	atomic_long_inc(&kdn_counters.resyncs);
 	kdn_again = false;
-	/* Without memory to list the superblocks, nothing is. */
+	/* Without a list of the superblocks, nothing is settled. */
 	kdn_unsettled = kdn_supers_get(&kdn_supers);
 	while (kdn_supers.nr) {
 		kdn_resync_super(kdn_supers.sb[kdn_supers.nr - 1]);

@@ -22,6 +22,9 @@
 
 #define KDN_TYPES_MAX	8
 
+/* How often to list the superblocks, if there are more and more, or some go. */
+#define KDN_TRIES_MAX	8
+
 #define KDN_TYPES	"sysfs,cgroup2,cgroup,resctrl"
 
 static char *filesystems = KDN_TYPES;
@@ -221,6 +224,7 @@ static void kdn_super_add(struct super_block *sb, void *arg)
 {
 	struct kdn_supers *supers = arg;
 
+	supers->cut = READ_ONCE(sb->s_instances.next);
 	if (sb->s_op != kdn_selftest_ops() || !fsnotify_sb_has_watchers(sb))
 		return;
 	/* Without room they are only counted: see kdn_supers_get(). */
@@ -243,25 +247,35 @@ static void kdn_super_add(struct super_block *sb, void *arg)
  * No lock of a superblock is held after this, only a reference that keeps it
  * active: events are not sent under a lock that their allocation could need.
  *
+ * iterate_supers_type() waits at a superblock that is being unmounted, and if
+ * that is off the list then, it goes no further.  So what it came to last must
+ * have been the end of the list.
+ *
  * Context: process, may sleep, also until a mount or unmount is over.
- * Return: 0, or -ENOMEM, and then there is nothing to put.
+ * Return: 0; -ENOMEM; or -EAGAIN if too many were unmounted meanwhile.  After an
+ * error there is nothing to put.
  */
 int kdn_supers_get(struct kdn_supers *supers)
 {
-	unsigned int i, nr;
+	unsigned int tries = KDN_TRIES_MAX, i, nr;
 
-	for (;;) {
+	while (tries--) {
 		supers->nr = 0;
-		for (i = 0; i < kdn_nr_types; i++)
+		supers->cut = false;
+		for (i = 0; i < kdn_nr_types && !supers->cut; i++) {
+			supers->cut = !hlist_empty(&kdn_types[i]->fs_supers);
 			iterate_supers_type(kdn_types[i], kdn_super_add,
 					    supers);
+		}
 		nr = supers->nr;
-		if (nr <= supers->room)
+		if (nr <= supers->room && !supers->cut)
 			return 0;
 
-		/* Make room for some more than there were, and start over. */
-		supers->nr = supers->room;
+		supers->nr = min(nr, supers->room);
 		kdn_supers_put(supers);
+		if (nr <= supers->room)
+			continue;
+		/* Make room for some more than there were, and start over. */
 		kdn_supers_free(supers);
 		nr = roundup_pow_of_two(nr + 1);
 		supers->sb = kcalloc(nr, sizeof(*supers->sb), GFP_KERNEL);
@@ -269,6 +283,7 @@ int kdn_supers_get(struct kdn_supers *supers)
 			return -ENOMEM;
 		supers->room = nr;
 	}
+	return -EAGAIN;
 }
 
 /**

@@ -351,7 +351,7 @@ static bool __kdn_round(void)
 	kdn_triage(0, &some_in, &some_to_look);
 
 	if (some_to_look) {
-		/* Without memory to list the superblocks, all stay for the next round. */
+		/* Without a list of the superblocks, all stay for the next round. */
 		if (kdn_supers_get(&kdn_supers))
 			return found;
 		kdn_anybody = kdn_supers.nr;

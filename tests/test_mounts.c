@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 
@@ -103,8 +104,43 @@ static void namespaces(void)
 		fail("%d watches only", sums.placed);
 }
 
+static void mount_and_unmount(void *dir)
+{
+	if (unshare(CLONE_NEWNET))
+		skip("no network namespaces: CONFIG_NET_NS");
+	for (;;) {
+		if (mount("sysfs", dir, "sysfs", 0, NULL) || umount(dir))
+			fail("mount and umount of a sysfs: %m");
+	}
+}
+
+/*
+ * Somebody else's sysfs is mounted and unmounted all the time: who looks for
+ * the superblocks meets one that goes, and must not miss those behind it.
+ */
+static void others_unmount(void)
+{
+	static const char * const others[] = { "/tmp/other0", "/tmp/other1" };
+	int inst = instance(), i;
+
+	for (i = 0; i < 2; i++)
+		mkdir(others[i], 0755);
+	load_devices();
+	load("resync_seconds=0");
+	for (i = 0; i < 2; i++)
+		spawn(mount_and_unmount, (void *)others[i]);
+	for (i = 0; i < 20 * rounds(); i++) {
+		control("tree", 1);
+		expect(watch(inst, LEAVES "/a0", IN_DELETE_SELF), GONE);
+		control("tree", 0);
+		if (i % 20 == 19)
+			verify();
+	}
+}
+
 const struct kdn_test tests[] = {
 	{ "hierarchies", hierarchies },
 	{ "namespaces", namespaces },
+	{ "others_unmount", others_unmount },
 	{ }
 };
