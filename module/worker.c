@@ -64,8 +64,9 @@ enum kdn_todo {
 /**
  * struct kdn_item - a node in the worker's hands
  * @kn: the node, with a reference
- * @since: when it came here
+ * @since: when it was seen to be out; until then, when last looked at
  * @relooks: how often it was looked at before
+ * @told: some of its watchers were told, marks on superblocks among them
  * @todo: see &enum kdn_todo
  * @order: see &enum kdn_order; of this round
  */
@@ -73,6 +74,7 @@ struct kdn_item {
 	struct kernfs_node *kn;
 	unsigned long since;
 	unsigned int relooks;
+	bool told;
 	enum kdn_todo todo;
 	enum kdn_order order;
 };
@@ -151,6 +153,12 @@ static void kdn_relook_take(void)
 	}
 }
 
+/* Marks on superblocks, which stay when they were told, are still to be told. */
+static bool kdn_first(const struct kdn_item *item)
+{
+	return !item->relooks && !item->told;
+}
+
 /* Somebody who does not watch a node, which is out, may do so yet. */
 static bool kdn_relook_worth(const struct kdn_item *item, bool held)
 {
@@ -168,7 +176,7 @@ static void kdn_look(struct kdn_item *item)
 	enum kdn_look look;
 	int inodes;
 
-	look = kdn_supers_look(&kdn_supers, item->kn, !item->relooks, &inodes);
+	look = kdn_supers_look(&kdn_supers, item->kn, kdn_first(item), &inodes);
 	/* An unwatched file counts: its directory's watcher hears of it too. */
 	if (inodes)
 		item->order = kdn_order(refs, inodes + 1);
@@ -184,7 +192,7 @@ static void kdn_look(struct kdn_item *item)
 /* Tell the watchers of a node on every superblock. */
 static void kdn_tell(struct kdn_item *item)
 {
-	bool later = false, told = false;
+	bool first = kdn_first(item), later = false;
 	unsigned int i;
 
 	for (i = 0; i < kdn_supers.nr; i++) {
@@ -193,9 +201,9 @@ static void kdn_tell(struct kdn_item *item)
 		inode = kdn_super_inode(kdn_supers.sb[i], item->kn);
 		if (!inode)
 			continue;
-		switch (kdn_deliver(inode, !item->relooks)) {
+		switch (kdn_deliver(inode, first)) {
 		case KDN_TOLD:
-			told = true;
+			item->told = true;
 			break;
 		case KDN_LATER:
 			later = true;
@@ -207,7 +215,9 @@ static void kdn_tell(struct kdn_item *item)
 	}
 
 	if (!later) {
-		item->todo = told || !item->relooks ? KDN_RELOOK_LATER : KDN_DROP;
+		item->todo = !item->relooks ||
+			     (item->told && item->relooks < KDN_RELOOKS) ?
+			     KDN_RELOOK_LATER : KDN_DROP;
 	} else if (time_before(jiffies, item->since + KDN_PATIENCE)) {
 		item->todo = KDN_KEEP;
 	} else {
@@ -303,12 +313,14 @@ static void kdn_triage(unsigned int from, bool *some_in, bool *some_to_look)
 		struct kdn_item *item = &kdn_items[i];
 
 		item->order = KDN_SETTLED;
-		if (!kdn_node_out(item->kn))
+		if (!kdn_node_out(item->kn)) {
 			item->todo = KDN_KEEP;
-		else if (atomic_read(&item->kn->count) > 1)
+			item->since = jiffies;
+		} else if (atomic_read(&item->kn->count) > 1) {
 			item->todo = KDN_LOOK;
-		else
+		} else {
 			item->todo = KDN_DROP;
+		}
 		*some_in |= item->todo == KDN_KEEP;
 		*some_to_look |= item->todo == KDN_LOOK;
 	}
@@ -440,7 +452,7 @@ bool kdn_worker_has(const struct kernfs_node *kn)
 	mutex_lock(&kdn_round_mutex);
 	has = kdn_capture_has(kn);
 	for (i = 0; i < kdn_nr_items && !has; i++)
-		has = kdn_items[i].kn == kn && !kdn_items[i].relooks;
+		has = kdn_items[i].kn == kn && kdn_first(&kdn_items[i]);
 	mutex_unlock(&kdn_round_mutex);
 	return has;
 }
