@@ -154,6 +154,7 @@ static inline bool kdn_inode_watched(struct inode *inode)
 /* resync.c */
 int kdn_resync_init(void);
 void kdn_resync_start(void);
+void kdn_resync_stop(void);
 void kdn_resync_exit(void);
 void kdn_resync_soon(void);
 void kdn_resync_check(void);
@@ -188,7 +189,7 @@ const struct super_operations *kdn_selftest_ops(void);
  * @found: watched inodes of removed nodes
  * @delivered: of those, inodes whose watchers this module told
  * @resyncs: walks over all watched inodes
- * @resync_found: of @found, those that only a resync found
+ * @resync_found: of @delivered, those that only a resync found
  */
 struct kdn_counters {
 	atomic_long_t found;

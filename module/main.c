@@ -81,15 +81,17 @@ err:
 
 static void __exit kdn_exit(void)
 {
-	/* 1. No handler runs, and none will.  handoff.pml: disarm */
+	/* 1. Nobody tries any more whether the probe fires. */
+	kdn_resync_stop();
+	/* 2. No handler runs, and none will.  handoff.pml: disarm */
 	kdn_hook_disarm();
-	/* 2. No wake-up of the worker is on its way.  handoff.pml: sync */
+	/* 3. No wake-up of the worker is on its way.  handoff.pml: sync */
 	kdn_capture_sync();
-	/* 3. The worker has served what is out, and holds no node. */
+	/* 4. The worker has served what is out, and holds no node. */
 	kdn_worker_exit();
-	/* 4. The worker can't start a resync any more; none runs. */
+	/* 5. The worker can't start a resync any more; none runs. */
 	kdn_resync_exit();
-	/* 5. Nothing is left to run, or to read of it. */
+	/* 6. Nothing is left to run, or to read of it. */
 	destroy_workqueue(kdn_wq);
 	kdn_status_exit();
 	kdn_super_exit();

@@ -40,8 +40,9 @@
 /* The most inodes to pass while the superblock's list is locked. */
 #define KDN_STRIDE		256
 
-/* The most directories to tell in one walk. */
+/* The most directories to tell in one pass, and the most passes in one walk. */
 #define KDN_DIRS_MAX		512
+#define KDN_PASSES_MAX		64
 
 static unsigned int resync_seconds = 60;
 module_param(resync_seconds, uint, 0444);
@@ -68,7 +69,8 @@ static struct kdn_supers kdn_supers;
 static struct inode *kdn_dirs[KDN_DIRS_MAX];
 static unsigned int kdn_nr_dirs;
 static unsigned long kdn_retry = KDN_RETRY_MIN;
-static bool kdn_told_some;	/* in this walk */
+static unsigned int kdn_dirs_met;	/* in this pass */
+static unsigned int kdn_dirs_skip;	/* the first ones, which are to wait */
 static bool kdn_more_dirs;	/* than there was room for */
 static bool kdn_again;		/* something is to be looked at again */
 static bool kdn_unsettled;	/* because events from before are on their way */
@@ -152,28 +154,22 @@ static bool kdn_settled(struct kernfs_node *kn)
 	}
 }
 
-static void kdn_resync_tell(struct inode *inode)
+static enum kdn_told kdn_resync_tell(struct inode *inode)
 {
+	enum kdn_told told = KDN_LATER;
+
 	/*
 	 * A mark on the whole superblock stays when it was told.  The worker
 	 * tells it the first time that it comes to a node: not after us.
 	 */
-	if (kdn_sb_marked(inode->i_sb) && kdn_worker_has(inode->i_private)) {
-		kdn_again = true;
-		return;
-	}
-	switch (kdn_deliver(inode, false)) {
-	case KDN_TOLD:
-		kdn_told_some = true;
+	if (!kdn_sb_marked(inode->i_sb) || !kdn_worker_has(inode->i_private))
+		told = kdn_deliver(inode, false);
+	if (told == KDN_TOLD) {
 		trace_kdn_resynced(inode->i_private);
 		atomic_long_inc(&kdn_counters.resync_found);
-		break;
-	case KDN_LATER:
-		kdn_again = true;
-		break;
-	case KDN_NOBODY:
-		break;
 	}
+	kdn_again |= told == KDN_LATER;
+	return told;
 }
 
 /* A watched inode: it is set up, and it holds its node. */
@@ -188,6 +184,8 @@ static void kdn_visit_watched(struct inode *inode)
 			kdn_resync_tell(inode);
 		else
 			kdn_unsettled = true;
+	} else if (kdn_dirs_met++ < kdn_dirs_skip) {
+		return;
 	} else if (kdn_nr_dirs < KDN_DIRS_MAX && igrab(inode)) {
 		kdn_dirs[kdn_nr_dirs++] = inode;
 	} else {
@@ -214,7 +212,7 @@ static void kdn_visit_queued(struct inode *inode)
 
 static void kdn_resync_once(struct super_block *sb)
 {
-	kdn_told_some = false;
+	kdn_dirs_met = 0;
 	kdn_more_dirs = false;
 	kdn_walk(sb, kdn_inode_watched, kdn_visit_watched);
 
@@ -229,23 +227,31 @@ static void kdn_resync_once(struct super_block *sb)
 	while (kdn_nr_dirs) {
 		struct inode *inode = kdn_dirs[--kdn_nr_dirs];
 
-		if (!kdn_unsettled)
-			kdn_resync_tell(inode);
+		if (!kdn_unsettled && kdn_resync_tell(inode) == KDN_LATER)
+			kdn_dirs_skip++;
 		iput(inode);
 	}
 }
 
 static void kdn_resync_super(struct super_block *sb)
 {
+	unsigned int passes = KDN_PASSES_MAX;
+
 	/*
 	 * A removal whose nodes were lost may not have deactivated them yet.
 	 * This waits until it has.
 	 */
 	kdn_super_pass(sb);
 
+	/*
+	 * More directories than there is room for: in the next pass those that
+	 * were told are not met any more, and those that wait come first again,
+	 * or nearly so: for what they hide, and that goes on, there's another walk.
+	 */
+	kdn_dirs_skip = 0;
 	do
 		kdn_resync_once(sb);
-	while (kdn_more_dirs && kdn_told_some);
+	while (kdn_more_dirs && !kdn_unsettled && --passes);
 	kdn_again |= kdn_more_dirs;
 }
 
@@ -369,13 +375,22 @@ void kdn_resync_start(void)
 }
 
 /**
+ * kdn_resync_stop - stop the timer
+ *
+ * Context: process, may sleep.
+ */
+void kdn_resync_stop(void)
+{
+	cancel_delayed_work_sync(&kdn_tick_work);
+}
+
+/**
  * kdn_resync_exit - stop it; if a walk was due, after that
  *
- * Context: process, may sleep; the worker is off.
+ * Context: process, may sleep; the timer and the worker are off.
  */
 void kdn_resync_exit(void)
 {
-	cancel_delayed_work_sync(&kdn_tick_work);
 	/*
 	 * The worker may have been stopped before it saw the last losses.
 	 * handoff.pml: exit_check

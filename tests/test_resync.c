@@ -226,6 +226,31 @@ static void patient_resync(void)
 		fail("told after %ld ms only", now_ms() - begin);
 }
 
+/*
+ * More removed directories than a walk has room for, and all but the one that
+ * it comes to last are open: that one is told of all the same.
+ */
+static void many_open_directories(void)
+{
+	enum { OPEN = 600 };
+	char *dirs[OPEN], *first = new_cgroup("many_open_directories");
+	int inst = instance(), i;
+
+	expect(watch(inst, first, IN_DELETE_SELF), GONE);
+	for (i = 0; i < OPEN; i++) {
+		dirs[i] = new_cgroup(text("many_open_directories%d", i));
+		watch(inst, dirs[i], IN_DELETE_SELF);
+		if (open(dirs[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC) < 0)
+			fail("%s can't be opened: %m", dirs[i]);
+	}
+	for (i = 0; i < OPEN; i++)
+		remove_dir(dirs[i]);
+	remove_dir(first);
+	/* A kernel with native support tells of it already. */
+	load("resync_seconds=0");
+	verify();
+}
+
 const struct kdn_test tests[] = {
 	{ "overflow", overflow },
 	{ "full_ring", full_ring },
@@ -233,6 +258,7 @@ const struct kdn_test tests[] = {
 	{ "no_slow_resync", no_slow_resync },
 	{ "late_for_resync", late_for_resync },
 	{ "patient_resync", patient_resync },
+	{ "many_open_directories", many_open_directories },
 	{ "late_watch", late_watch },
 	{ "late_first_watch", late_first_watch },
 	{ }
