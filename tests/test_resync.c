@@ -177,7 +177,9 @@ static void late_for_resync(void)
 		close(inst);
 		inst = instance();
 		watch_count = 0;
-		expect(watch(inst, CGROUPS "/cgroup.procs", IN_DELETE_SELF), "");
+		/* In sysfs, for the resync to wait until this removal is over. */
+		expect(watch(inst, "/sys/kernel/kdn_test/add", IN_DELETE_SELF),
+		       "");
 		resyncs = status("resyncs");
 		control("tree", 5000);
 		for (i = 0; i < ARRAY_SIZE(fds); i++)
