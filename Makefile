@@ -63,10 +63,12 @@ check-debug:
 	@KERNELS='$(KERNELS)' TESTS='$(TESTS)' JOBS='$(JOBS)' scripts/check-debug
 
 # The tests that do more when they are given the time for it.
+long-tests = $(basename $(notdir $(shell grep -lw long_run tests/test_*.c)))
+
 check-long:
-	@KERNELS='$(or $(KERNELS),6.1 6.12 7.3)' TIMEOUT=3600 JOBS='$(JOBS)' \
-		TESTS='$(or $(TESTS),test_storm test_random test_live)' \
-		APPEND='kdn.long kdn.timeout=1500 $(APPEND)' scripts/check
+	@KERNELS='$(or $(KERNELS),6.1 6.12 7.3)' TIMEOUT=14400 JOBS='$(JOBS)' \
+		TESTS='$(or $(TESTS),$(long-tests))' \
+		APPEND='kdn.long kdn.timeout=7200 $(APPEND)' scripts/check
 
 model:
 	@tests/model/check $(STEP)

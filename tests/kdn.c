@@ -29,7 +29,7 @@
 #include <unistd.h>
 
 #define TEST_SECONDS	60
-#define LONG_SECONDS	1500
+#define LONG_SECONDS	3600
 #define TOP_CGROUP	CGROUPS "/kdn"
 #define MAX_WATCHES	8192
 
