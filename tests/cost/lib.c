@@ -50,6 +50,18 @@ void settle(void)
 	usleep(SETTLE_US);
 }
 
+void wait_for_idle(void)
+{
+	long deadline = now_ms() + DEADLINE_MS;
+	long was = busy();
+
+	/* A hundredth of the time, in nanoseconds */
+	while (settled_since(was) > 10 * SETTLE_US) {
+		wait_a_little(deadline, "the machine to be idle");
+		was = busy();
+	}
+}
+
 long settled_since(long was_busy)
 {
 	settle();
