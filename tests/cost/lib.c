@@ -42,7 +42,7 @@ long busy(void)
 	}
 	if (pread(fd, idle, sizeof(idle) - 1, 0) <= 0)
 		fail(IDLE ": %m");
-	return sysconf(_SC_NPROCESSORS_ONLN) * now_ns() - 1000 * atol(idle);
+	return sysconf(_SC_NPROCESSORS_ONLN) * now_ns() - atol(idle);
 }
 
 void settle(void)
