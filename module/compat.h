@@ -19,7 +19,7 @@
 
 /*
  * The parent of a node that can't be moved meanwhile: the caller keeps kernfs
- * from it, or has seen the node deactivated and holds a reference on it.
+ * from it, or holds a reference on a node whose removal has begun.
  */
 static inline struct kernfs_node *kdn_parent(const struct kernfs_node *kn)
 {

@@ -89,6 +89,18 @@ bool kdn_order_barrier(void);
 /* super.c */
 
 /**
+ * enum kdn_whose - whose superblocks; a set
+ * @KDN_SYSFS: those of sysfs: each network namespace may have one
+ * @KDN_OTHERS: those of all others: few
+ * @KDN_ALL: both
+ */
+enum kdn_whose {
+	KDN_SYSFS = 1,
+	KDN_OTHERS = 2,
+	KDN_ALL = KDN_SYSFS | KDN_OTHERS,
+};
+
+/**
  * struct kdn_supers - the superblocks of kernfs users that somebody watches
  * @sb: the superblocks, each kept active
  * @nr: how many there are
@@ -116,19 +128,20 @@ enum kdn_look {
 
 int kdn_super_init(void);
 void kdn_super_exit(void);
-int kdn_supers_get(struct kdn_supers *supers);
+int kdn_supers_get(struct kdn_supers *supers, unsigned int whose);
 void kdn_supers_put(struct kdn_supers *supers);
 void kdn_supers_put_last(struct kdn_supers *supers);
 void kdn_supers_free(struct kdn_supers *supers);
 struct kernfs_node *kdn_super_root(struct super_block *sb);
 void kdn_super_pass(struct super_block *sb);
-void kdn_supers_pass(const struct kdn_supers *supers);
 enum kdn_look kdn_supers_look(const struct kdn_supers *supers,
 			      struct kernfs_node *kn, bool first, int *inodes);
 bool kdn_supers_in_hand(const struct kdn_supers *supers,
 			struct kernfs_node *kn);
 struct inode *kdn_super_inode(struct super_block *sb, struct kernfs_node *kn);
 bool kdn_node_out(struct kernfs_node *kn);
+enum kdn_whose kdn_node_whose(struct kernfs_node *kn);
+void kdn_node_pass(struct kernfs_node *kn);
 
 /* deliver.c */
 

@@ -269,7 +269,7 @@ static void kdn_resync(struct work_struct *work)
 	atomic_long_inc(&kdn_counters.resyncs);
 	kdn_again = false;
 	/* Without a list of the superblocks, nothing is settled. */
-	kdn_unsettled = kdn_supers_get(&kdn_supers);
+	kdn_unsettled = kdn_supers_get(&kdn_supers, KDN_ALL);
 	while (kdn_supers.nr) {
 		kdn_resync_super(kdn_supers.sb[kdn_supers.nr - 1]);
 		kdn_supers_put_last(&kdn_supers);

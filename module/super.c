@@ -11,6 +11,7 @@
 #include <linux/fs.h>
 #include <linux/fsnotify.h>
 #include <linux/kernel.h>
+#include <linux/kobject.h>
 #include <linux/log2.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
@@ -58,6 +59,41 @@ bool kdn_node_out(struct kernfs_node *kn)
 }
 
 /**
+ * kdn_node_whose - whose superblocks may have a node's inodes?
+ * @kn: the node, which is being removed, with a reference
+ *
+ * The hierarchy of sysfs is there for ever, so its root is the same whenever it
+ * is asked for.  Others come and go, and an address may be used again.
+ *
+ * Context: any.
+ * Return: one of &enum kdn_whose.
+ */
+enum kdn_whose kdn_node_whose(struct kernfs_node *kn)
+{
+	return kdn_parent(kn)->dir.root == kernel_kobj->sd->dir.root ?
+	       KDN_SYSFS : KDN_OTHERS;
+}
+
+/**
+ * kdn_node_pass - pass once through the lock of a node's hierarchy
+ * @kn: the node, which is being removed, with a reference
+ *
+ * What somebody holds kernfs's lock for is over on return, or has let go of it
+ * to wait for the users of a node.
+ *
+ * Context: process, may sleep.
+ */
+void kdn_node_pass(struct kernfs_node *kn)
+{
+	/* Only sysfs has directories where a lookup must name a namespace. */
+	struct kernfs_node *dir = kdn_node_whose(kn) == KDN_SYSFS ?
+				  kernel_kobj->sd : kdn_parent(kn);
+
+	/* A lookup takes the lock for reading; there is no such name. */
+	kernfs_put(kernfs_find_and_get(dir, ""));
+}
+
+/**
  * kdn_super_root - the node at the root of a superblock's hierarchy
  * @sb: the superblock, a kernfs one, active
  *
@@ -73,35 +109,11 @@ struct kernfs_node *kdn_super_root(struct super_block *sb)
  * kdn_super_pass - pass once through the lock of a superblock's hierarchy
  * @sb: the superblock, a kernfs one, active
  *
- * What somebody holds kernfs's lock for is over on return, or has let go of it
- * to wait for the users of a node.
- *
- * Context: process, may sleep.
+ * Context: process, may sleep; see kdn_node_pass().
  */
 void kdn_super_pass(struct super_block *sb)
 {
-	/* A lookup takes the lock for reading; there is no such name. */
 	kernfs_put(kernfs_find_and_get(kdn_super_root(sb), ""));
-}
-
-/**
- * kdn_supers_pass - pass once through the lock of each watched hierarchy
- * @supers: the superblocks
- *
- * Context: process, may sleep.
- */
-void kdn_supers_pass(const struct kdn_supers *supers)
-{
-	const struct kernfs_root *root = NULL;
-	unsigned int i;
-
-	/* Those of a hierarchy are next to each other, or nearly so. */
-	for (i = 0; i < supers->nr; i++) {
-		if (kdn_super_root(supers->sb[i])->dir.root == root)
-			continue;
-		root = kdn_super_root(supers->sb[i])->dir.root;
-		kdn_super_pass(supers->sb[i]);
-	}
 }
 
 /*
@@ -240,9 +252,15 @@ static void kdn_super_add(struct super_block *sb, void *arg)
 		supers->sb[supers->nr++] = sb;
 }
 
+static enum kdn_whose kdn_type_whose(const struct file_system_type *type)
+{
+	return strcmp(type->name, "sysfs") ? KDN_OTHERS : KDN_SYSFS;
+}
+
 /**
  * kdn_supers_get - the superblocks of kernfs users that somebody watches
  * @supers: gets them; all zero the first time
+ * @whose: of &enum kdn_whose, those to look at: it takes a while for each
  *
  * No lock of a superblock is held after this, only a reference that keeps it
  * active: events are not sent under a lock that their allocation could need.
@@ -255,7 +273,7 @@ static void kdn_super_add(struct super_block *sb, void *arg)
  * Return: 0; -ENOMEM; or -EAGAIN if too many were unmounted meanwhile.  After an
  * error there is nothing to put.
  */
-int kdn_supers_get(struct kdn_supers *supers)
+int kdn_supers_get(struct kdn_supers *supers, unsigned int whose)
 {
 	unsigned int tries = KDN_TRIES_MAX, i, nr;
 
@@ -263,6 +281,8 @@ int kdn_supers_get(struct kdn_supers *supers)
 		supers->nr = 0;
 		supers->cut = false;
 		for (i = 0; i < kdn_nr_types && !supers->cut; i++) {
+			if (!(whose & kdn_type_whose(kdn_types[i])))
+				continue;
 			supers->cut = !hlist_empty(&kdn_types[i]->fs_supers);
 			iterate_supers_type(kdn_types[i], kdn_super_add,
 					    supers);

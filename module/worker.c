@@ -30,7 +30,10 @@
 #define KDN_REST_MIN	1
 #define KDN_REST_MAX	(HZ / 4)
 
-/* After this long a node that is out but can't be told is left to the resync. */
+/*
+ * After this long a node that is out but can't be told is left to the resync.
+ * And for so long it is remembered that somebody watched.
+ */
 #define KDN_PATIENCE	(2 * HZ)
 
 /*
@@ -87,7 +90,8 @@ static unsigned int kdn_relook_head, kdn_relook_tail;
 static unsigned long kdn_dropped;		/* there was no room for these */
 static unsigned long kdn_rest = KDN_REST_MIN;
 static struct kdn_supers kdn_supers;
-static bool kdn_anybody = true;			/* watched at the last look */
+static unsigned int kdn_watched;		/* &enum kdn_whose: not long ago */
+static unsigned long kdn_watched_at;		/* when a look last found that */
 
 /* Around a round, for who wants to know between two what is in hand. */
 static DEFINE_MUTEX(kdn_round_mutex);
@@ -303,13 +307,14 @@ static void kdn_settle(void)
 
 /*
  * What is there to be done for each node?  One that nobody else has a reference
- * on has no inode and no event on its way.
+ * on has no inode and no event on its way.  Returns whose superblocks have to be
+ * looked at: there is no need to visit all of sysfs's for the sake of a cgroup.
  */
-static void kdn_triage(unsigned int from, bool *some_in, bool *some_to_look)
+static unsigned int kdn_triage(void)
 {
-	unsigned int i;
+	unsigned int i, whose = 0;
 
-	for (i = from; i < kdn_nr_items; i++) {
+	for (i = 0; i < kdn_nr_items; i++) {
 		struct kdn_item *item = &kdn_items[i];
 
 		item->order = KDN_SETTLED;
@@ -318,11 +323,25 @@ static void kdn_triage(unsigned int from, bool *some_in, bool *some_to_look)
 			item->since = jiffies;
 		} else if (atomic_read(&item->kn->count) > 1) {
 			item->todo = KDN_LOOK;
+			whose |= kdn_node_whose(item->kn);
 		} else {
 			item->todo = KDN_DROP;
 		}
-		*some_in |= item->todo == KDN_KEEP;
-		*some_to_look |= item->todo == KDN_LOOK;
+	}
+	return whose;
+}
+
+/*
+ * When a cgroup's one watcher is told of a file, nobody watches while its
+ * directory is looked at, and the next cgroup's watcher is there soon.
+ */
+static void kdn_note_watched(unsigned int whose)
+{
+	if (kdn_supers.nr) {
+		kdn_watched |= whose;
+		kdn_watched_at = jiffies;
+	} else if (time_after(jiffies, kdn_watched_at + KDN_PATIENCE)) {
+		kdn_watched &= ~whose;
 	}
 }
 
@@ -330,14 +349,23 @@ static void kdn_triage(unsigned int from, bool *some_in, bool *some_to_look)
  * The remover holds kernfs's lock.  To wait for that is quicker than to look
  * again and again, and it can't take longer than the removal of the nodes that
  * were noted under it; if that has to wait for a reader it drops the lock.
+ * Where nobody watches there is no hurry, and nobody to be disturbed.
  */
-static void kdn_wait_for_removers(void)
+static void kdn_wait_for_removers(unsigned int from)
 {
-	if (kdn_supers_get(&kdn_supers))
-		return;
-	kdn_anybody = kdn_supers.nr;
-	kdn_supers_pass(&kdn_supers);
-	kdn_supers_put(&kdn_supers);
+	const struct kernfs_root *root = NULL;
+	unsigned int i;
+
+	for (i = from; i < kdn_nr_items; i++) {
+		struct kernfs_node *kn = kdn_items[i].kn;
+
+		/* Those of a removal are next to each other. */
+		if (kdn_parent(kn)->dir.root == root ||
+		    !(kdn_watched & kdn_node_whose(kn)) || kdn_node_out(kn))
+			continue;
+		root = kdn_parent(kn)->dir.root;
+		kdn_node_pass(kn);
+	}
 }
 
 /*
@@ -347,26 +375,22 @@ static void kdn_wait_for_removers(void)
  */
 static bool __kdn_round(void)
 {
-	bool some_in = false, some_to_look = false;
-	unsigned int i, first_lot, before;
+	unsigned int i, first_lot, before, whose;
 	bool found;
 
 	kdn_relook_take();
 	before = kdn_nr_items;
 	found = kdn_capture_take(kdn_keep);
 	first_lot = kdn_nr_items;
-	kdn_triage(before, &some_in, &some_to_look);
-	if (some_in)
-		kdn_wait_for_removers();
+	kdn_wait_for_removers(before);
 	found |= kdn_capture_take(kdn_keep);
 	before = kdn_nr_items;
-	kdn_triage(0, &some_in, &some_to_look);
-
-	if (some_to_look) {
+	whose = kdn_triage();
+	if (whose) {
 		/* Without a list of the superblocks, all stay for the next round. */
-		if (kdn_supers_get(&kdn_supers))
+		if (kdn_supers_get(&kdn_supers, whose))
 			return found;
-		kdn_anybody = kdn_supers.nr;
+		kdn_note_watched(whose);
 		for (i = 0; i < kdn_nr_items; i++) {
 			if (kdn_items[i].todo == KDN_LOOK)
 				kdn_look(&kdn_items[i]);
@@ -407,7 +431,7 @@ static void kdn_worker(struct work_struct *work)
 			poll = soon;
 			soon *= 2;
 		} else {
-			poll = kdn_anybody ? KDN_POLL_MAX_US : KDN_POLL_IDLE_US;
+			poll = kdn_watched ? KDN_POLL_MAX_US : KDN_POLL_IDLE_US;
 		}
 		usleep_range(poll, poll + poll / 4);
 	}

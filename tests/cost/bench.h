@@ -33,6 +33,9 @@ long settled_since(long was_busy);
 /* Let go by what was begun before and is not to be measured. */
 void settle(void);
 
+/* The same, however long that takes: until the machine is idle, or nearly so. */
+void wait_for_idle(void);
+
 /* The module of a case, NULL for none. */
 void load_module(const char *name);
 void unload_module(const char *name);
@@ -46,6 +49,12 @@ void read_events_of(int inst, int events);
 char *cgroup(const char *name, int i);
 void make_cgroups(const char *name, int n);
 void remove_cgroups(const char *name, int n);
+
+/*
+ * What the rmdir of a cgroup takes, and all that follows: without the module; or
+ * with it and a watch in the cgroup, which is told.
+ */
+long cgroup_removal(bool told);
 
 /* What the kernel has in use, in KiB, apart from user memory and page cache. */
 long kernel_memory(void);

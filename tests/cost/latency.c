@@ -57,6 +57,8 @@ void part_latency(void)
 	make_cgroups("quiet", 1);
 	load_module(MODULE);
 	spawn(reader, &inst);
+	/* The namespaces of another part may take seconds to go away. */
+	wait_for_idle();
 	for (i = 0; i < SAMPLES; i++) {
 		char *file = text("%s/cgroup.events", cgroup("late", i));
 

@@ -42,12 +42,24 @@ long busy(void)
 	}
 	if (pread(fd, idle, sizeof(idle) - 1, 0) <= 0)
 		fail(IDLE ": %m");
-	return sysconf(_SC_NPROCESSORS_ONLN) * now_ns() - 1000 * atol(idle);
+	return sysconf(_SC_NPROCESSORS_ONLN) * now_ns() - atol(idle);
 }
 
 void settle(void)
 {
 	usleep(SETTLE_US);
+}
+
+void wait_for_idle(void)
+{
+	long deadline = now_ms() + DEADLINE_MS;
+	long was = busy();
+
+	/* A hundredth of the time, in nanoseconds */
+	while (settled_since(was) > 10 * SETTLE_US) {
+		wait_a_little(deadline, "the machine to be idle");
+		was = busy();
+	}
 }
 
 long settled_since(long was_busy)

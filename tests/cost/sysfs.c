@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Removals in sysfs: a directory of 1,000 attributes; one of few, while there
- * are more and more superblocks, as each network namespace has its own.
+ * Removals in sysfs: a directory of 1,000 attributes; one of few, and a cgroup,
+ * while sysfs has more and more superblocks: each network namespace has its own.
  */
 #define _GNU_SOURCE
 #include "bench.h"
@@ -87,6 +87,10 @@ void part_supers(void)
 			       removals(NULL, 10, true));
 			figure("supers", "module", supers[i], round,
 			       removals(MODULE, 10, true));
+			figure("others", "none", supers[i], round,
+			       cgroup_removal(false));
+			figure("others", "module", supers[i], round,
+			       cgroup_removal(true));
 		}
 	}
 }

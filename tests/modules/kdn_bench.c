@@ -4,7 +4,8 @@
  *
  * Files in /sys/kernel/kdn_bench/:
  *
- *	idle	how long all CPUs together have been idle, in microseconds
+ *	idle	how long all CPUs together have been idle, in nanoseconds; the
+ *		kernel's own account comes in ticks, since 7.3
  *	first	1: place a probe on the function that the module probes; 0: take
  *		it away.  Placed after the module's, it is called before it
  *	last	the same; placed before the module's, it is called after it
@@ -13,15 +14,52 @@
  */
 #include <linux/cpumask.h>
 #include <linux/kernel.h>
-#include <linux/kernel_stat.h>
 #include <linux/kobject.h>
 #include <linux/kprobes.h>
 #include <linux/module.h>
+#include <linux/percpu.h>
 #include <linux/sysfs.h>
-#include <linux/tick.h>
 #include <linux/timekeeping.h>
+#include <linux/tracepoint.h>
+#include <trace/events/power.h>
 
 static struct kobject *control;
+
+/* 0 for a CPU that is not idle. Written there only. */
+static DEFINE_PER_CPU(u64, idle_since);
+static DEFINE_PER_CPU(u64, idle_sum);
+
+static void idle_end(void)
+{
+	u64 since = this_cpu_read(idle_since);
+
+	if (!since)
+		return;
+	this_cpu_write(idle_since, 0);
+	this_cpu_add(idle_sum, ktime_get_mono_fast_ns() - since);
+}
+NOKPROBE_SYMBOL(idle_end);
+
+static void idle_change(void *data, unsigned int state, unsigned int cpu)
+{
+	if (state == (u32)PWR_EVENT_EXIT)
+		idle_end();
+	else
+		this_cpu_write(idle_since, ktime_get_mono_fast_ns());
+}
+
+/* An interrupt comes before the end of idling is traced. */
+static int idle_interrupted(struct kprobe *p, struct pt_regs *regs)
+{
+	idle_end();
+	return 0;
+}
+NOKPROBE_SYMBOL(idle_interrupted);
+
+static struct kprobe interrupt = {
+	.symbol_name = "tick_irq_enter",
+	.pre_handler = idle_interrupted,
+};
 
 /* For one CPU: the bench has no more when it asks for this. */
 static u64 first_time;
@@ -106,14 +144,14 @@ static ssize_t between_show(struct kobject *kobj, struct kobj_attribute *attr,
 static ssize_t idle_show(struct kobject *kobj, struct kobj_attribute *attr,
 			 char *buf)
 {
-	u64 sum = 0, idle;
+	u64 now = ktime_get_mono_fast_ns(), sum = 0, since;
 	unsigned int cpu;
 
 	for_each_online_cpu(cpu) {
-		idle = get_cpu_idle_time_us(cpu, NULL);
-		if (idle == -1ULL)
-			return -EOPNOTSUPP;
-		sum += idle;
+		since = READ_ONCE(per_cpu(idle_since, cpu));
+		sum += READ_ONCE(per_cpu(idle_sum, cpu));
+		if (since && since < now)
+			sum += now - since;
 	}
 	return sysfs_emit(buf, "%llu\n", sum);
 }
@@ -133,14 +171,26 @@ static const struct attribute *attrs[] = {
 
 static int __init kdn_bench_init(void)
 {
-	int err;
+	int err = register_kprobe(&interrupt);
 
+	if (err)
+		return err;
+	err = register_trace_cpu_idle(idle_change, NULL);
+	if (err)
+		goto err_kprobe;
+	err = -ENOMEM;
 	control = kobject_create_and_add("kdn_bench", kernel_kobj);
 	if (!control)
-		return -ENOMEM;
+		goto err_trace;
 	err = sysfs_create_files(control, attrs);
-	if (err)
-		kobject_put(control);
+	if (!err)
+		return 0;
+	kobject_put(control);
+err_trace:
+	unregister_trace_cpu_idle(idle_change, NULL);
+	tracepoint_synchronize_unregister();
+err_kprobe:
+	unregister_kprobe(&interrupt);
 	return err;
 }
 
@@ -150,6 +200,9 @@ static void __exit kdn_bench_exit(void)
 	probe_off(&first);
 	probe_off(&last);
 	kobject_put(control);
+	unregister_trace_cpu_idle(idle_change, NULL);
+	tracepoint_synchronize_unregister();
+	unregister_kprobe(&interrupt);
 }
 
 module_init(kdn_bench_init);
