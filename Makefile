@@ -49,6 +49,9 @@ check-package:
 check-signed:
 	@scripts/check-signed
 
+check-distro:
+	@PARTS='$(PARTS)' JOBS='$(JOBS)' scripts/check-distro
+
 kdir:
 	@test -f $(KDIR)/Makefile || { echo "No kernel headers in $(KDIR):" \
 		"install linux-headers-$$(uname -r), or name theirs with KDIR=" >&2; \
@@ -139,11 +142,13 @@ help:
 	@echo "  make recipes          try the README's funclatency and bpftrace commands"
 	@echo '  make check-package    try the package and kdn-check'
 	@echo '  make check-signed     what a kernel that wants signatures takes'
+	@echo '  make check-distro     try the package and real clients in whole Debian'
+	@echo "                        guests; a part: PARTS='bookworm trixie clients'"
 	@echo '  make lint             checkpatch, sparse, shellcheck'
 	@echo '  make update-kernels   take the newest packages of the kernels'
 	@echo '  make distclean        remove all that these have made (.cache)'
 
 .PHONY: modules modules_install clean install-sources install-files version \
-	dkms-install dkms-remove deb check-package check-signed kdir check check-debug \
-	check-long conform \
+	dkms-install dkms-remove deb check-package check-signed check-distro kdir \
+	check check-debug check-long conform \
 	model readme lint demo bench curves recipes update-kernels distclean help

@@ -10,6 +10,9 @@
 #   root-forky/    another, with a newer compiler
 #   root-package/  another, with DKMS and what builds and checks packages
 #   root-bench/    another, with gnuplot, funclatency and bpftrace
+#   root-distro/   another, that makes disk images, with a Go compiler
+#   distro/        whole Debian guests: SUITE/ has what scripts/image makes, and
+#                  beside it is what the last check-distro left
 #   source/        of the newest kernel source: checkpatch, some of its tests
 #   kernels/NAME/  a kernel: vmlinuz, release, version, arch, compiler, and its
 #                  headers; or, with a file 'headers' that names their place,
