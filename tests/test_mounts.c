@@ -107,7 +107,7 @@ static void namespaces(void)
 static void mount_and_unmount(void *dir)
 {
 	if (unshare(CLONE_NEWNET))
-		skip("no network namespaces: CONFIG_NET_NS");
+		fail("unshare: %m");
 	for (;;) {
 		if (mount("sysfs", dir, "sysfs", 0, NULL) || umount(dir))
 			fail("mount and umount of a sysfs: %m");
@@ -122,13 +122,16 @@ static void others_unmount(void)
 {
 	static const char * const others[] = { "/tmp/other0", "/tmp/other1" };
 	int inst = instance(), i;
+	pid_t pids[2];
 
+	if (!exists("/proc/self/ns/net"))
+		skip("no network namespaces: CONFIG_NET_NS");
 	for (i = 0; i < 2; i++)
 		mkdir(others[i], 0755);
 	load_devices();
 	load("resync_seconds=0");
 	for (i = 0; i < 2; i++)
-		spawn(mount_and_unmount, (void *)others[i]);
+		pids[i] = spawn(mount_and_unmount, (void *)others[i]);
 	for (i = 0; i < 20 * rounds(); i++) {
 		control("tree", 1);
 		expect(watch(inst, LEAVES "/a0", IN_DELETE_SELF), GONE);
@@ -136,6 +139,9 @@ static void others_unmount(void)
 		if (i % 20 == 19)
 			verify();
 	}
+	for (i = 0; i < 2; i++)
+		if (ended(pids[i]))
+			fail("nothing was mounted in the end");
 }
 
 const struct kdn_test tests[] = {
