@@ -23,7 +23,7 @@
  * does each wake-up.  Where nobody watches anything nobody waits either.
  */
 #define KDN_POLL_MIN_US	50
-#define KDN_POLL_MAX_US	400
+#define KDN_POLL_MAX_US	800
 #define KDN_POLL_IDLE_US	2000
 
 /* How long to rest while a removal or an earlier event takes its time. */
