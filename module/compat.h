@@ -80,13 +80,24 @@ static inline bool fsnotify_sb_has_watchers(struct super_block *sb)
 }
 #endif
 
-/* Under the d_lock of @dir. */
+/* The child after @prev, or the first one, or NULL; under the d_lock of @dir. */
 #ifdef HAVE_DENTRY_D_CHILDREN
-#define kdn_for_each_child(child, dir) \
-	hlist_for_each_entry(child, &(dir)->d_children, d_sib)
+static inline struct dentry *kdn_child(struct dentry *dir, struct dentry *prev)
+{
+	struct hlist_node *node = prev ? prev->d_sib.next :
+					 dir->d_children.first;
+
+	return hlist_entry_safe(node, struct dentry, d_sib);
+}
 #else
-#define kdn_for_each_child(child, dir) \
-	list_for_each_entry(child, &(dir)->d_subdirs, d_child)
+static inline struct dentry *kdn_child(struct dentry *dir, struct dentry *prev)
+{
+	struct list_head *node = prev ? prev->d_child.next :
+					dir->d_subdirs.next;
+
+	return node == &dir->d_subdirs ? NULL :
+	       list_entry(node, struct dentry, d_child);
+}
 #endif
 
 #ifndef HAVE_FILE_OPEN_ROOT_MNT

@@ -20,6 +20,43 @@
 /* The worker and the resync may come to the same inode. */
 static DEFINE_MUTEX(kdn_deliver_mutex);
 
+/* To count more children under a lock would take too long. */
+#define KDN_CHILDREN_MAX	16384
+
+/* The next directory within one, with a reference. */
+static struct dentry *kdn_next_dir(struct dentry *dir, struct dentry *child)
+{
+	spin_lock(&dir->d_lock);
+	while ((child = kdn_child(dir, child))) {
+		if (!d_is_dir(child))
+			continue;
+		spin_lock_nested(&child->d_lock, DENTRY_D_LOCK_NESTED);
+		if (!__lockref_is_dead(&child->d_lockref)) {
+			dget_dlock(child);
+			spin_unlock(&child->d_lock);
+			break;
+		}
+		spin_unlock(&child->d_lock);
+	}
+	spin_unlock(&dir->d_lock);
+	return child;
+}
+
+/* Has anybody a reference on a directory but its children, and we? */
+static bool kdn_dir_held(struct dentry *dir)
+{
+	struct dentry *child = NULL;
+	int known = 1;
+	bool held;
+
+	spin_lock(&dir->d_lock);
+	while (known <= KDN_CHILDREN_MAX && (child = kdn_child(dir, child)))
+		known++;
+	held = dir->d_lockref.count > known;
+	spin_unlock(&dir->d_lock);
+	return held;
+}
+
 /*
  * A mark of dnotify must be gone before its directory's other marks are
  * destroyed: the kernel has it as a BUG_ON().  It goes when the directory is
@@ -27,26 +64,40 @@ static DEFINE_MUTEX(kdn_deliver_mutex);
  * to by '..' from one within, is told when that is over, as on tmpfs.  A file
  * that is open in it holds it, too, but leads nowhere.
  *
- * If this says that it is not open, it will not be: no new path leads to it, as
- * kernfs lets no lookup pass that does not hold the dentry and finds it removed.
+ * If this says that it is not open, it will not be: kernfs lets no lookup pass
+ * that finds a directory removed, so who is within can only move up, and is met
+ * there, as the innermost directories are looked at first.  Nothing is pruned:
+ * who is within could make new dentries faster than that.
  */
 static bool kdn_dir_open(struct dentry *dir)
 {
-	struct dentry *child;
+	struct dentry *pos = dir, *done = NULL;
 	bool open = false;
-	int known = 1;
 
 	if (!d_is_dir(dir))
 		return false;
-	/* Leave only the children that are in use. */
-	shrink_dcache_parent(dir);
-	spin_lock(&dir->d_lock);
-	kdn_for_each_child(child, dir) {
-		known++;
-		open |= d_is_dir(child);
+	/* There is a reference on each from @pos up to @dir, and on @done. */
+	for (;;) {
+		struct dentry *next = kdn_next_dir(pos, done);
+
+		dput(done);
+		done = NULL;
+		cond_resched();
+		if (next) {
+			pos = next;
+			continue;
+		}
+		open = kdn_dir_held(pos);
+		if (open || pos == dir)
+			break;
+		done = pos;
+		pos = pos->d_parent;
 	}
-	open |= dir->d_lockref.count > known;
-	spin_unlock(&dir->d_lock);
+	while (pos != dir) {
+		done = pos;
+		pos = pos->d_parent;
+		dput(done);
+	}
 	return open;
 }
 
@@ -68,7 +119,7 @@ static enum kdn_told __kdn_deliver(struct inode *inode, bool first)
 {
 	struct super_block *sb = inode->i_sb;
 	enum kdn_told told = KDN_TOLD;
-	bool vfs_telling, vfs_tells;
+	bool vfs_telling, vfs_tells, watched;
 	struct dentry *alias;
 
 	/*
@@ -90,13 +141,18 @@ static enum kdn_told __kdn_deliver(struct inode *inode, bool first)
 	vfs_tells = alias && kdn_vfs_tells(inode);
 	if (kdn_selftest_native())
 		first = vfs_tells;
-	if (!kdn_inode_watched(inode) && !(first && kdn_sb_marked(sb)))
+	watched = kdn_inode_watched(inode);
+	if (!watched && !(first && kdn_sb_marked(sb)))
 		told = KDN_NOBODY;
-	else if (vfs_telling || (alias && kdn_dir_open(alias)))
+	else if (vfs_telling || (watched && alias && kdn_dir_open(alias)))
 		told = KDN_LATER;
 
 	if (told == KDN_TOLD) {
-		fsnotify_inoderemove(inode);
+		/* An open directory's mark of dnotify may come until here. */
+		if (watched)
+			fsnotify_inoderemove(inode);
+		else
+			fsnotify_inode(inode, FS_DELETE_SELF);
 		trace_kdn_delivered(inode);
 		/*
 		 * The VFS would tell the superblock's marks again.  It looks at

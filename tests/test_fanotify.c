@@ -141,11 +141,32 @@ static void filesystem_mark_resync(void)
 		once(&targets[i]);
 }
 
+/* A mark on the file system alone does not wait until a directory is closed. */
+static void filesystem_mark_open(void)
+{
+	char *dir = new_cgroup("filesystem_mark_open");
+	struct target *top = target(dir);
+	int fd = group(), held;
+
+	load("");
+	add_mark(fd, FAN_MARK_FILESYSTEM, CGROUPS);
+	held = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (held < 0)
+		fail("%s can't be opened: %m", dir);
+	remove_dir(dir);
+	read_marks(fd, 1);
+	close(held);
+	drop_caches();
+	read_marks(fd, 1);
+	once(top);
+}
+
 const struct kdn_test tests[] = {
 	{ "inode_marks", inode_marks },
 	{ "inode_mark_sysfs", inode_mark_sysfs },
 	{ "filesystem_mark", filesystem_mark },
 	{ "filesystem_mark_late", filesystem_mark_late },
 	{ "filesystem_mark_resync", filesystem_mark_resync },
+	{ "filesystem_mark_open", filesystem_mark_open },
 	{ }
 };

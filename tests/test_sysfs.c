@@ -5,6 +5,10 @@
 #include "kdn.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Watch nodes of all types of the test device 0. */
@@ -167,6 +171,61 @@ static void subtree(void)
 	verify_all_gone();
 }
 
+struct lookups {
+	int dir;
+	atomic_bool stop;
+};
+
+static void look_up(void *shared)
+{
+	struct lookups *l = shared;
+	unsigned long i;
+	struct stat st;
+	char name[40];
+
+	for (i = 0; !l->stop; i++) {
+		snprintf(name, sizeof(name), "%d.%lu", getpid(), i);
+		fstatat(l->dir, name, &st, 0);
+	}
+}
+
+/*
+ * Who has a removed directory open looks up one name after another in it, and
+ * leaves a dentry each time. Others are told meanwhile; its own watcher when it is
+ * closed, and not before.
+ */
+static void lookups(void)
+{
+	struct lookups *l = share(sizeof(*l));
+	int inst = instance();
+	pid_t pids[4];
+	size_t i;
+
+	load_devices();
+	control("add", 0);
+	control("add", 1);
+	l->dir = open(DEVICES "0", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (l->dir < 0)
+		fail(DEVICES "0 can't be opened: %m");
+	load("");
+	watch(inst, DEVICES "0", IN_DELETE_SELF);
+	watch(inst, DEVICES "1/value", IN_ALL_EVENTS);
+	for (i = 0; i < ARRAY_SIZE(pids); i++)
+		pids[i] = spawn(look_up, l);
+	control("del", 0);
+	verify();
+	control("del", 1);
+	expect(&watches[1], GONE);
+	verify();
+	l->stop = true;
+	for (i = 0; i < ARRAY_SIZE(pids); i++)
+		end_of(pids[i]);
+	close(l->dir);
+	drop_caches();
+	expect(&watches[0], GONE);
+	verify();
+}
+
 const struct kdn_test tests[] = {
 	{ "device", device },
 	{ "remove_self", remove_self },
@@ -176,5 +235,6 @@ const struct kdn_test tests[] = {
 	{ "module_directory", module_directory },
 	{ "cpu_offline", cpu_offline },
 	{ "subtree", subtree },
+	{ "lookups", lookups },
 	{ }
 };
