@@ -31,7 +31,8 @@ static struct dentry *kdn_next_dir(struct dentry *dir, struct dentry *child)
 		if (!d_is_dir(child))
 			continue;
 		spin_lock_nested(&child->d_lock, DENTRY_D_LOCK_NESTED);
-		if (!__lockref_is_dead(&child->d_lockref)) {
+		/* One that is just being freed is below zero. */
+		if (child->d_lockref.count >= 0) {
 			dget_dlock(child);
 			spin_unlock(&child->d_lock);
 			break;
