@@ -143,7 +143,7 @@ help:
 	@echo '  make check-package    try the package and kdn-check'
 	@echo '  make check-signed     what a kernel that wants signatures takes'
 	@echo '  make check-distro     try the package and real clients in whole Debian'
-	@echo "                        guests; a part: PARTS='bookworm trixie clients'"
+	@echo "                        guests; a part: PARTS='trixie clients'"
 	@echo '  make lint             checkpatch, sparse, shellcheck'
 	@echo '  make update-kernels   take the newest packages of the kernels'
 	@echo '  make distclean        remove all that these have made (.cache)'
