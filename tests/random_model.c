@@ -104,14 +104,14 @@ bool open_below(const struct node *top)
 	return false;
 }
 
-/* Is it open, or a directory within, or something in there? */
+/* Is it open, or a directory within? What else is open in there leads nowhere. */
 bool dir_open(const struct node *dir, bool second)
 {
 	int i;
 
 	for (i = 0; i < node_count; i++)
-		if (nodes[i].opens[second] && below(&nodes[i], dir) &&
-		    !(nodes[i].parent == dir && nodes[i].type != DIRECTORY))
+		if (nodes[i].type == DIRECTORY && nodes[i].opens[second] &&
+		    below(&nodes[i], dir))
 			return true;
 	return false;
 }
