@@ -69,7 +69,7 @@ static void during_removal_in_storm(void)
 	storm_begin((struct storm){ .places = 32, .look_up = true });
 	remover = hang_removal(DEVICES "0/block", "del", 0);
 	WAIT_FOR(status("pending"));
-	WAIT_FOR(storm_removed() > 100);
+	WAIT_FOR(storm_removed() > 32);
 	begin = now_ms();
 	unload();
 	note("rmmod took %ld ms", now_ms() - begin);
