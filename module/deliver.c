@@ -149,7 +149,10 @@ static enum kdn_told __kdn_deliver(struct inode *inode, bool first)
 		told = KDN_LATER;
 
 	if (told == KDN_TOLD) {
-		/* An open directory's mark of dnotify may come until here. */
+		/*
+		 * Where there were no marks none is destroyed: one of dnotify
+		 * may have come since, if it is a directory that is open.
+		 */
 		if (watched)
 			fsnotify_inoderemove(inode);
 		else
