@@ -188,6 +188,15 @@ int hold_open(const char *path)
 	return fd;
 }
 
+int hold_dir_open(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		fail("%s can't be opened: %m", path);
+	return fd;
+}
+
 bool exists(const char *path)
 {
 	struct stat st;

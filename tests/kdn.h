@@ -93,6 +93,7 @@ char *get(const char *path);
 void put(const char *path, const char *value);
 int try_put(const char *path, const char *value);
 int hold_open(const char *path);
+int hold_dir_open(const char *path);
 bool exists(const char *path);
 bool listed(const char *path);
 void make_dir(const char *path);

@@ -6,7 +6,6 @@
 #include "kdn.h"
 #include "marks.h"
 
-#include <fcntl.h>
 #include <sys/fanotify.h>
 #include <unistd.h>
 
@@ -123,9 +122,7 @@ static void filesystem_mark_resync(void)
 
 		target(dir);
 		expect(watch(inst, dir, IN_DELETE_SELF), GONE);
-		held = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (held < 0)
-			fail("%s can't be opened: %m", dir);
+		held = hold_dir_open(dir);
 		file = hold_open(text("%s/cgroup.events", dir));
 		remove_dir(dir);
 		resyncs = status("resyncs");
@@ -150,9 +147,7 @@ static void filesystem_mark_open(void)
 
 	load("");
 	add_mark(fd, FAN_MARK_FILESYSTEM, CGROUPS);
-	held = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (held < 0)
-		fail("%s can't be opened: %m", dir);
+	held = hold_dir_open(dir);
 	remove_dir(dir);
 	read_marks(fd, 1);
 	close(held);

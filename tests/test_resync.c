@@ -221,8 +221,7 @@ static void patient_resync(void)
 	load("resync_seconds=0");
 	WAIT_FOR(status("resyncs") == 2);
 	watch(inst, dir, IN_DELETE_SELF);
-	if (open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) < 0)
-		fail("%s can't be opened: %m", dir);
+	hold_dir_open(dir);
 	remove_dir(dir);
 	/* After these, it waits for more than three seconds. */
 	resyncs = status("resyncs");
@@ -251,8 +250,7 @@ static void many_open_directories(void)
 	for (i = 0; i < OPEN; i++) {
 		dirs[i] = new_cgroup(text("many_open_directories%d", i));
 		watch(inst, dirs[i], IN_DELETE_SELF);
-		if (open(dirs[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC) < 0)
-			fail("%s can't be opened: %m", dirs[i]);
+		hold_dir_open(dirs[i]);
 	}
 	for (i = 0; i < OPEN; i++)
 		remove_dir(dirs[i]);

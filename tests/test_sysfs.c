@@ -204,9 +204,7 @@ static void lookups(void)
 	load_devices();
 	control("add", 0);
 	control("add", 1);
-	l->dir = open(DEVICES "0", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (l->dir < 0)
-		fail(DEVICES "0 can't be opened: %m");
+	l->dir = hold_dir_open(DEVICES "0");
 	load("");
 	watch(inst, DEVICES "0", IN_DELETE_SELF);
 	watch(inst, DEVICES "1/value", IN_ALL_EVENTS);

@@ -59,6 +59,7 @@ static void during_removal(void)
  */
 static void during_removal_in_storm(void)
 {
+	enum { PLACES = 32 };
 	pid_t remover;
 	long begin;
 
@@ -66,10 +67,10 @@ static void during_removal_in_storm(void)
 	control("add", 0);
 	load("resync_seconds=0");
 	watch(instance(), DEVICES "0/block", IN_DELETE_SELF);
-	storm_begin((struct storm){ .places = 32, .look_up = true });
+	storm_begin((struct storm){ .places = PLACES, .look_up = true });
 	remover = hang_removal(DEVICES "0/block", "del", 0);
 	WAIT_FOR(status("pending"));
-	WAIT_FOR(storm_removed() > 32);
+	WAIT_FOR(storm_removed() > PLACES);
 	begin = now_ms();
 	unload();
 	note("rmmod took %ld ms", now_ms() - begin);
