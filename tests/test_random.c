@@ -125,7 +125,8 @@ static void leave_out(const bool *keep, bool *less, int from, int n)
 
 /*
  * Leave out half of the steps, then quarters and so on, as long as what is left
- * still fails; in the end every single one.
+ * still fails; in the end every single one, and these are not kept because it
+ * passed once by chance.
  */
 static void shrink(bool *keep, int runs, const char *why)
 {
@@ -134,6 +135,8 @@ static void shrink(bool *keep, int runs, const char *why)
 	bool less[MAX_STEPS], shorter;
 
 	do {
+		if (chunk == 1 && runs < SURE_RUNS)
+			runs = SURE_RUNS;
 		shorter = false;
 		for (from = 0; from < kept(keep); ) {
 			leave_out(keep, less, from, chunk);
