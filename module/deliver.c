@@ -105,7 +105,9 @@ static bool kdn_dir_open(struct dentry *dir)
 /*
  * Will the VFS tell of this inode when its last dentry dies?  kernfs clears the
  * link count just after it unlinks the node, in one go under its lock: after
- * passing through that, the count stays as it is.
+ * passing through that, it has.  A stat() of a directory that somebody holds
+ * brings its count back; then the VFS does not tell, and marks on the superblock
+ * alone are not told.
  */
 static bool kdn_vfs_tells(struct inode *inode)
 {
@@ -120,7 +122,7 @@ static enum kdn_told __kdn_deliver(struct inode *inode, bool first)
 {
 	struct super_block *sb = inode->i_sb;
 	enum kdn_told told = KDN_TOLD;
-	bool vfs_telling, vfs_tells, watched;
+	bool vfs_telling, vfs_tells, watched, tell_sb;
 	struct dentry *alias;
 
 	/*
@@ -140,10 +142,10 @@ static enum kdn_told __kdn_deliver(struct inode *inode, bool first)
 	 * as long as the VFS is to tell them, nobody has.
 	 */
 	vfs_tells = alias && kdn_vfs_tells(inode);
-	if (kdn_selftest_native())
-		first = vfs_tells;
+	tell_sb = (kdn_selftest_native() ? vfs_tells : first) &&
+		  kdn_sb_marked(sb);
 	watched = kdn_inode_watched(inode);
-	if (!watched && !(first && kdn_sb_marked(sb)))
+	if (!watched && !tell_sb)
 		told = KDN_NOBODY;
 	else if (vfs_telling || (watched && alias && kdn_dir_open(alias)))
 		told = KDN_LATER;

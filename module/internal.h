@@ -70,7 +70,7 @@ unsigned long kdn_worker_dropped(void);
 /**
  * enum kdn_order - may a node's watchers be told of its removal already?
  * @KDN_SETTLED: every event that kernfs queued for it has been sent
- * @KDN_SENDING: one may be on its way; kdn_order_barrier() waits for it
+ * @KDN_SENDING: one may be on its way; kdn_order_begin() has a barrier for it
  * @KDN_QUEUED: one is still in kernfs's list
  */
 enum kdn_order {
@@ -84,7 +84,9 @@ void kdn_order_exit(void);
 bool kdn_order_queued(struct kernfs_node *kn);
 int kdn_order_refs(struct kernfs_node *kn);
 enum kdn_order kdn_order(int refs, int known);
-bool kdn_order_barrier(void);
+u32 kdn_order_begin(void);
+bool kdn_order_passed(u32 barrier);
+void kdn_order_wait(unsigned int us);
 
 /* super.c */
 

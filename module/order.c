@@ -11,15 +11,19 @@
 #include <linux/fs.h>
 #include <linux/kernfs.h>
 #include <linux/limits.h>
+#include <linux/mutex.h>
 
 #include "internal.h"
 
-/* How often, and how far apart, the barrier looks before it gives up. */
-#define KDN_BARRIER_TRIES	50
+/* How far apart to look whether a barrier is passed. */
 #define KDN_BARRIER_US		20
 
-/* A file of our own, for kernfs to notify. */
+/* A file of our own, for kernfs to notify; and how often it was put on the list. */
 static struct kernfs_node *kdn_barrier_kn;
+static u32 kdn_barriers;
+
+/* The worker and the resync may begin one at the same time. */
+static DEFINE_MUTEX(kdn_barrier_mutex);
 
 /**
  * kdn_order_queued - is a file on the list of those to be notified?
@@ -74,26 +78,54 @@ enum kdn_order kdn_order(int refs, int known)
 }
 
 /**
- * kdn_order_barrier - wait until an event that was being sent has been sent
+ * kdn_order_begin - begin a barrier for events that are being sent
  *
  * kernfs's work item does not run twice at the same time.  Once it has taken
- * our file off the list, it has finished the one that it was at when our file
- * was put there.
+ * our file off the list, it has finished the one that it was at while our file
+ * was there.  So a barrier that was begun before, and is not passed, serves.
  *
- * Context: process, may sleep for about a millisecond.
- * Return: true; or false if the system's workqueue has not come to it yet.
+ * Context: process, may sleep.
+ * Return: the barrier, for kdn_order_passed().
  */
-bool kdn_order_barrier(void)
+u32 kdn_order_begin(void)
 {
-	unsigned int tries = KDN_BARRIER_TRIES;
+	u32 barrier;
 
-	kernfs_notify(kdn_barrier_kn);
-	while (kdn_order_queued(kdn_barrier_kn)) {
-		if (!--tries)
-			return false;
-		usleep_range(KDN_BARRIER_US, 2 * KDN_BARRIER_US);
+	mutex_lock(&kdn_barrier_mutex);
+	if (!kdn_order_queued(kdn_barrier_kn)) {
+		WRITE_ONCE(kdn_barriers, kdn_barriers + 1);
+		kernfs_notify(kdn_barrier_kn);
 	}
-	return true;
+	barrier = kdn_barriers;
+	mutex_unlock(&kdn_barrier_mutex);
+	return barrier;
+}
+
+/**
+ * kdn_order_passed - has all been sent that was being sent?
+ * @barrier: what kdn_order_begin() returned after it was seen to be on its way
+ *
+ * Context: any.
+ * Return: whether it has; a later barrier is begun after that only.
+ */
+bool kdn_order_passed(u32 barrier)
+{
+	return READ_ONCE(kdn_barriers) != barrier ||
+	       !kdn_order_queued(kdn_barrier_kn);
+}
+
+/**
+ * kdn_order_wait - wait until the last barrier is passed, but not for long
+ * @us: the microseconds after which to give up
+ *
+ * Context: process, may sleep, up to twice as long.
+ */
+void kdn_order_wait(unsigned int us)
+{
+	while (us >= KDN_BARRIER_US && kdn_order_queued(kdn_barrier_kn)) {
+		usleep_range(KDN_BARRIER_US, 2 * KDN_BARRIER_US);
+		us -= KDN_BARRIER_US;
+	}
 }
 
 /**

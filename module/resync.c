@@ -37,6 +37,10 @@
 /* The most if only events from before the removal are on their way still. */
 #define KDN_RETRY_UNSETTLED	HZ
 
+/* How long to wait for those that are being sent, and in what is left of a walk. */
+#define KDN_SENDING_US		100000
+#define KDN_SENDING_AGAIN_US	1000
+
 /* The most inodes to pass while the superblock's list is locked. */
 #define KDN_STRIDE		256
 
@@ -65,7 +69,7 @@ static unsigned long kdn_served;
 static unsigned long kdn_walked = ULONG_MAX;
 
 /* The work item's own. */
-static struct kdn_supers kdn_supers;
+static struct kdn_supers kdn_resync_supers;
 static struct inode *kdn_dirs[KDN_DIRS_MAX];
 static unsigned int kdn_nr_dirs;
 static unsigned long kdn_retry = KDN_RETRY_MIN;
@@ -74,7 +78,8 @@ static unsigned int kdn_dirs_skip;	/* the first ones, which are to wait */
 static bool kdn_more_dirs;	/* than there was room for */
 static bool kdn_again;		/* something is to be looked at again */
 static bool kdn_unsettled;	/* because events from before are on their way */
-static bool kdn_relook;		/* for watches that came late, after that */
+static bool kdn_late;		/* then once more, for watches that came late */
+static bool kdn_no_patience;	/* a barrier was not passed in this walk */
 
 /*
  * Run in @delay or, if that is sooner, when it would have run anyway.
@@ -93,9 +98,10 @@ static void kdn_resync_in(unsigned long delay)
 	 * handoff.pml: due_mb
 	 */
 	smp_mb__after_spinlock();
-	/* handoff.pml: due */
+	/* Pending without its timer, it is about to run.  handoff.pml: due */
 	if (!delayed_work_pending(&kdn_resync_work) ||
-	    time_before(jiffies + delay, kdn_resync_work.timer.expires))
+	    (timer_pending(&kdn_resync_work.timer) &&
+	     time_before(jiffies + delay, kdn_resync_work.timer.expires)))
 		mod_delayed_work(kdn_wq, &kdn_resync_work, delay);
 	spin_unlock(&kdn_resync_lock);
 }
@@ -137,18 +143,32 @@ static void kdn_walk(struct super_block *sb, bool (*want)(struct inode *inode),
 	iput(last);
 }
 
+/*
+ * Has all been sent by now that was being sent?  To the system's workqueue it
+ * may be long until it is kernfs's turn: who waited for it once in vain, does
+ * not wait so for each of many files.
+ */
+static bool kdn_pass_barrier(void)
+{
+	u32 barrier = kdn_order_begin();
+
+	kdn_order_wait(kdn_no_patience ? KDN_SENDING_AGAIN_US : KDN_SENDING_US);
+	kdn_no_patience |= !kdn_order_passed(barrier);
+	return kdn_order_passed(barrier);
+}
+
 /* Has all been sent that kernfs had queued for @kn?  May sleep. */
 static bool kdn_settled(struct kernfs_node *kn)
 {
 	int refs = kdn_order_refs(kn);
 	int inodes;
 
-	kdn_supers_look(&kdn_supers, kn, false, &inodes);
+	kdn_supers_look(&kdn_resync_supers, kn, false, &inodes);
 	switch (kdn_order(refs, inodes)) {
 	case KDN_SETTLED:
 		return true;
 	case KDN_SENDING:
-		return kdn_order_barrier();
+		return kdn_pass_barrier();
 	default:
 		return false;
 	}
@@ -222,7 +242,7 @@ static void kdn_resync_once(struct super_block *sb)
 	 */
 	if (kdn_nr_dirs) {
 		kdn_walk(sb, kdn_want_queued, kdn_visit_queued);
-		kdn_unsettled |= !kdn_order_barrier();
+		kdn_unsettled |= !kdn_pass_barrier();
 	}
 	while (kdn_nr_dirs) {
 		struct inode *inode = kdn_dirs[--kdn_nr_dirs];
@@ -263,16 +283,17 @@ static void kdn_resync(struct work_struct *work)
 	if (misses != kdn_walked) {
 		/* What waits long must not keep new losses waiting. */
 		kdn_retry = KDN_RETRY_MIN;
-		kdn_relook = true;
+		kdn_late = true;
 	}
 	kdn_walked = misses;
 	atomic_long_inc(&kdn_counters.resyncs);
 	kdn_again = false;
+	kdn_no_patience = false;
 	/* Without a list of the superblocks, nothing is settled. */
-	kdn_unsettled = kdn_supers_get(&kdn_supers, KDN_ALL);
-	while (kdn_supers.nr) {
-		kdn_resync_super(kdn_supers.sb[kdn_supers.nr - 1]);
-		kdn_supers_put_last(&kdn_supers);
+	kdn_unsettled = kdn_supers_get(&kdn_resync_supers, KDN_ALL);
+	while (kdn_resync_supers.nr) {
+		kdn_resync_super(kdn_resync_supers.sb[kdn_resync_supers.nr - 1]);
+		kdn_supers_put_last(&kdn_resync_supers);
 	}
 	/* handoff.pml: served */
 	if (!kdn_unsettled)
@@ -287,9 +308,9 @@ static void kdn_resync(struct work_struct *work)
 		return;
 	}
 	kdn_retry = KDN_RETRY_MIN;
-	if (kdn_relook)
+	if (kdn_late)
 		kdn_resync_in(KDN_RESYNC_RELOOK);
-	kdn_relook = false;
+	kdn_late = false;
 }
 
 static void kdn_resync_tick(struct work_struct *work)
@@ -403,5 +424,5 @@ void kdn_resync_exit(void)
 		/* handoff.pml: cancel_again */
 		cancel_delayed_work_sync(&kdn_resync_work);
 	}
-	kdn_supers_free(&kdn_supers);
+	kdn_supers_free(&kdn_resync_supers);
 }

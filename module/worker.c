@@ -26,6 +26,9 @@
 #define KDN_POLL_MAX_US	800
 #define KDN_POLL_IDLE_US	2000
 
+/* How long to wait for events that are being sent; then in the next round. */
+#define KDN_SENDING_US		1000
+
 /* How long to rest while a removal or an earlier event takes its time. */
 #define KDN_REST_MIN	1
 #define KDN_REST_MAX	(HZ / 4)
@@ -68,6 +71,7 @@ enum kdn_todo {
  * struct kdn_item - a node in the worker's hands
  * @kn: the node, with a reference
  * @since: when it was seen to be out; until then, when last looked at
+ * @barrier: what it waits for since it was KDN_SENDING first; 0 if it wasn't
  * @relooks: how often it was looked at before
  * @told: some of its watchers were told, marks on superblocks among them
  * @todo: see &enum kdn_todo
@@ -76,7 +80,8 @@ enum kdn_todo {
 struct kdn_item {
 	struct kernfs_node *kn;
 	unsigned long since;
-	unsigned int relooks;
+	u32 barrier;
+	u8 relooks;
 	bool told;
 	enum kdn_todo todo;
 	enum kdn_order order;
@@ -249,23 +254,50 @@ static bool kdn_dir_may_go(struct kernfs_node *dir, bool unsettled)
 }
 
 /*
+ * Let what is being sent be sent.  A node that is not queued needs one barrier,
+ * be it passed in a later round.  Returns whether all nodes are settled.
+ */
+static bool kdn_pass_barrier(void)
+{
+	bool sending = false, settled = true;
+	u32 barrier = 0;
+	unsigned int i;
+
+	for (i = 0; i < kdn_nr_items; i++) {
+		struct kdn_item *item = &kdn_items[i];
+
+		if (item->order == KDN_QUEUED)
+			item->barrier = 0;
+		if (item->order != KDN_SENDING)
+			continue;
+		sending = true;
+		if (item->barrier)
+			continue;
+		if (!barrier)
+			barrier = kdn_order_begin();
+		item->barrier = barrier;
+	}
+	if (sending)
+		kdn_order_wait(KDN_SENDING_US);
+	for (i = 0; i < kdn_nr_items; i++) {
+		struct kdn_item *item = &kdn_items[i];
+
+		if (item->order == KDN_SENDING &&
+		    kdn_order_passed(item->barrier))
+			item->order = KDN_SETTLED;
+		settled &= item->order == KDN_SETTLED;
+	}
+	return settled;
+}
+
+/*
  * Tell all that can be told.  @first_lot: directories from here on wait for
  * the next round.
  */
 static void kdn_tell_all(unsigned int first_lot)
 {
-	bool sending = false, sent = false, unsettled = false;
+	bool unsettled = !kdn_pass_barrier();
 	unsigned int i;
-
-	for (i = 0; i < kdn_nr_items; i++)
-		sending |= kdn_items[i].order == KDN_SENDING;
-	if (sending)
-		sent = kdn_order_barrier();
-	for (i = 0; i < kdn_nr_items; i++) {
-		if (kdn_items[i].order == KDN_SENDING && sent)
-			kdn_items[i].order = KDN_SETTLED;
-		unsettled |= kdn_items[i].order != KDN_SETTLED;
-	}
 
 	for (i = 0; i < kdn_nr_items; i++) {
 		struct kdn_item *item = &kdn_items[i];

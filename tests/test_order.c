@@ -5,6 +5,8 @@
  */
 #include "kdn.h"
 
+#include <fcntl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static void idle(void *unused)
@@ -133,6 +135,32 @@ static void gone_by_then(void)
 }
 
 /*
+ * Somebody has read a part of a directory, and kernfs holds the file that comes
+ * next: the module can't know that this is no event that is being sent. It is
+ * told all the same, also where the system's workqueue takes long.
+ */
+static void held_by_reader(void)
+{
+	/* Room for '.' and '..', and none for a file. */
+	char entries[48];
+	int inst = instance(), dir;
+
+	load_devices();
+	control("tree", 1);
+	load("");
+	watch(inst, LEAVES "/a0", IN_ALL_EVENTS);
+	dir = open(LEAVES, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0 || syscall(SYS_getdents64, dir, entries,
+			       sizeof(entries)) != sizeof(entries))
+		fail("reading a part of " LEAVES ": %m");
+	control("busy", 200);
+	control("tree", 0);
+	verify_all_gone();
+	control("busy", 0);
+	close(dir);
+}
+
+/*
  * A process reads an attribute and is stuck there; the device is to go, and
  * its removal waits for the reader, in kernfs_drain(). Nothing is said of what
  * is not gone yet, and other removals are told as ever. Then the reader goes
@@ -231,6 +259,7 @@ const struct kdn_test tests[] = {
 	{ "modify_first_open", modify_first_open },
 	{ "modify_first_sysfs", modify_first_sysfs },
 	{ "gone_by_then", gone_by_then },
+	{ "held_by_reader", held_by_reader },
 	{ "hanging_removal", hanging_removal },
 	{ "hanging_subtree", hanging_subtree },
 	{ "loaded_during_removal", loaded_during_removal },

@@ -320,9 +320,13 @@ static unsigned int busy_ms;
 
 static void busy_work(struct work_struct *work)
 {
-	unsigned int ms = READ_ONCE(busy_ms);
+	unsigned int ms = READ_ONCE(busy_ms), i;
 
-	mdelay(ms);
+	/* Others get the CPU, and its workqueue is busy all the same. */
+	for (i = 0; i < ms; i++) {
+		mdelay(1);
+		cond_resched();
+	}
 	if (ms)
 		schedule_work_on(raw_smp_processor_id(), work);
 }
