@@ -16,6 +16,7 @@
  *
  *	NAME|TEXT	a line that the program printed
  *	NAME!STATUS	it ended: the exit status, 'signal N' or 'timeout'
+ *	NAME*TEXT	it left that behind
  *	NAME?TEXT	after that, a line of the report of kmemleak
  *	#TEXT		a remark
  *	end N		all is done, N programs were run
@@ -176,7 +177,7 @@ static void kill_rest(const char *name)
 	kill(-1, SIGKILL);
 	while (waitpid(-1, NULL, WNOHANG) >= 0) {
 		if (now_ms() > deadline) {
-			say("#%s left processes that can't be killed", name);
+			say("%s*processes that can't be killed", name);
 			return;
 		}
 		poll(NULL, 0, 10);
@@ -187,9 +188,10 @@ static void kill_rest(const char *name)
 static void unload(const char *name)
 {
 	if (syscall(SYS_delete_module, MODULE, O_NONBLOCK) == 0)
-		say("#%s left the module loaded", name);
+		say("%s*the module, loaded", name);
 	else if (errno != ENOENT)
-		say("#%s left the module behind: %s", name, strerror(errno));
+		say("%s*the module, which can't be unloaded: %s", name,
+		    strerror(errno));
 }
 
 static bool command(const char *path, const char *word)
