@@ -10,6 +10,7 @@
 #include <linux/fs.h>
 #include <linux/fsnotify.h>
 #include <linux/mutex.h>
+#include <linux/seqlock.h>
 
 #include "internal.h"
 #include "trace.h"
@@ -23,10 +24,12 @@ static DEFINE_MUTEX(kdn_deliver_mutex);
 /* To count more children under a lock would take too long. */
 #define KDN_CHILDREN_MAX	16384
 
-/* The next directory within one, with a reference. */
+/* The next directory within one, after @child if that is still there. */
 static struct dentry *kdn_next_dir(struct dentry *dir, struct dentry *child)
 {
 	spin_lock(&dir->d_lock);
+	if (child && child->d_parent != dir)
+		child = NULL;
 	while ((child = kdn_child(dir, child))) {
 		if (!d_is_dir(child))
 			continue;
@@ -43,17 +46,17 @@ static struct dentry *kdn_next_dir(struct dentry *dir, struct dentry *child)
 	return child;
 }
 
-/* Has anybody a reference on a directory but its children, and we? */
-static bool kdn_dir_held(struct dentry *dir)
+/* Has anybody a reference on a directory but its children, and we @refs? */
+static bool kdn_dir_held(struct dentry *dir, int refs)
 {
 	struct dentry *child = NULL;
-	int known = 1;
+	int children = 0;
 	bool held;
 
 	spin_lock(&dir->d_lock);
-	while (known <= KDN_CHILDREN_MAX && (child = kdn_child(dir, child)))
-		known++;
-	held = dir->d_lockref.count > known;
+	while (children <= KDN_CHILDREN_MAX && (child = kdn_child(dir, child)))
+		children++;
+	held = dir->d_lockref.count > children + refs;
 	spin_unlock(&dir->d_lock);
 	return held;
 }
@@ -69,36 +72,44 @@ static bool kdn_dir_held(struct dentry *dir)
  * that finds a directory removed, so who is within can only move up, and is met
  * there, as the innermost directories are looked at first.  Nothing is pruned:
  * who is within could make new dentries faster than that.
+ *
+ * What was moved out of it before the removal may have its dentry here until
+ * the next lookup moves that, too.  When any dentry was moved, be it elsewhere,
+ * the way up may not be the way down any more: for that it is open, this time.
  */
 static bool kdn_dir_open(struct dentry *dir)
 {
-	struct dentry *pos = dir, *done = NULL;
-	bool open = false;
+	struct dentry *pos, *done = NULL;
+	unsigned int seq;
+	bool open;
 
 	if (!d_is_dir(dir))
 		return false;
-	/* There is a reference on each from @pos up to @dir, and on @done. */
-	for (;;) {
+	seq = read_seqbegin(&rename_lock);
+	/* There is a reference on @pos, which has one on its parent, and so on. */
+	for (pos = dget(dir);;) {
 		struct dentry *next = kdn_next_dir(pos, done);
 
 		dput(done);
 		done = NULL;
 		cond_resched();
 		if (next) {
+			dput(pos);
 			pos = next;
 			continue;
 		}
-		open = kdn_dir_held(pos);
+		/* The caller has a reference on @dir. */
+		open = kdn_dir_held(pos, pos == dir ? 2 : 1);
 		if (open || pos == dir)
 			break;
 		done = pos;
-		pos = pos->d_parent;
+		pos = dget_parent(done);
+		open = read_seqretry(&rename_lock, seq);
+		if (open)
+			break;
 	}
-	while (pos != dir) {
-		done = pos;
-		pos = pos->d_parent;
-		dput(done);
-	}
+	dput(done);
+	dput(pos);
 	return open;
 }
 

@@ -224,6 +224,42 @@ static void lookups(void)
 	verify();
 }
 
+static void rename_on(void *unused)
+{
+	char *a = text("/tmp/%d.a", getpid()), *b = text("/tmp/%d.b", getpid());
+
+	(void)unused;
+	close(open(a, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+	for (;;) {
+		if (rename(a, b) || rename(b, a))
+			fail("rename: %m");
+	}
+}
+
+/*
+ * Files are renamed elsewhere all the time. To look whether a directory with
+ * others in it is open is in vain when one was renamed meanwhile; all of them are
+ * told all the same.
+ */
+static void renames(void)
+{
+	int inst = instance(), i;
+
+	load_devices();
+	load("");
+	for (i = 0; i < 16; i++) {
+		control("add", i);
+		watch(inst, text(DEVICES "%d", i), IN_DELETE_SELF);
+		watch(inst, text(DEVICES "%d/group", i), IN_DELETE_SELF);
+		watch(inst, text(DEVICES "%d/power", i), IN_DELETE_SELF);
+	}
+	for (i = 0; i < 4; i++)
+		spawn(rename_on, NULL);
+	for (i = 0; i < 16; i++)
+		control("del", i);
+	verify_all_gone();
+}
+
 const struct kdn_test tests[] = {
 	{ "device", device },
 	{ "remove_self", remove_self },
@@ -234,5 +270,6 @@ const struct kdn_test tests[] = {
 	{ "cpu_offline", cpu_offline },
 	{ "subtree", subtree },
 	{ "lookups", lookups },
+	{ "renames", renames },
 	{ }
 };
