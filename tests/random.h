@@ -137,7 +137,7 @@ bool drop_watch(struct node *node, int inst, bool second);
 void restart(int inst);
 void may_read(struct node *node, unsigned int events, bool exact);
 void must_read_modify(struct node *node);
-void late_events(struct node *node);
+void late_events(struct node *node, unsigned int events);
 void begins_to_go(struct node *node);
 void read_all(void);
 void settle(void);

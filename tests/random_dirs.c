@@ -215,7 +215,7 @@ bool remove_self(int n)
 		return false;
 	file = find_child(slot->dir, "remove");
 	may_read(file, IN_OPEN | IN_MODIFY | IN_CLOSE_WRITE, false);
-	late_events(file);
+	late_events(file, IN_MODIFY);
 	device_goes(slot);
 	put(path_of(file, false), "1");
 	gone(slot->link);

@@ -36,7 +36,7 @@ struct seen {
 	bool dropped;		/* by the user */
 	bool closed;		/* with its instance */
 	bool modify_due;	/* a change is still to be read */
-	bool late;		/* who goes on meanwhile causes events afterwards */
+	unsigned int late;	/* what may come afterwards, of who goes on meanwhile */
 	bool loose;		/* what it reads is not the same on tmpfs */
 	bool told, ended;
 	char got[8], twin_got[8];
@@ -219,14 +219,14 @@ void must_read_modify(struct node *node)
  * A write to a file removes it, or its removal waits for a reader: the end of
  * the write() or read() comes afterwards.
  */
-void late_events(struct node *node)
+void late_events(struct node *node, unsigned int events)
 {
 	struct seen *w;
 
 	for (w = seen; w < seen + seen_count; w++) {
 		if (w->node != node && w->node != node->parent)
 			continue;
-		w->late = true;
+		w->late |= events;
 		w->loose |= w->oneshot;
 	}
 }
@@ -267,10 +267,11 @@ static bool may_be_told(const struct seen *w)
  */
 static bool may_be_late(const struct seen *w, unsigned int event)
 {
-	if (event & (IN_DELETE_SELF | IN_IGNORED))
-		return false;
-	return w->late || (event & IN_CLOSE) ||
-	       (native_kernel && event == IN_MODIFY);
+	unsigned int late = w->late | IN_CLOSE;
+
+	if (native_kernel)
+		late |= IN_MODIFY;
+	return !(event & ~IN_ISDIR & ~late);
 }
 
 /* One event of a watch, against the rules */

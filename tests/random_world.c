@@ -92,7 +92,7 @@ static bool hang(const struct step *s)
 	add_watch(file, s->n % INSTANCES, IN_DELETE_SELF, false);
 	add_watch(slot->dir, s->n % INSTANCES, IN_DELETE_SELF, false);
 	may_read(file, IN_OPEN | IN_ACCESS | IN_CLOSE, false);
-	late_events(file);
+	late_events(file, IN_ACCESS);
 	may_read(slot->dir->parent, IN_ALL_EVENTS & ~IN_DELETE_SELF, false);
 	going(slot->dir);
 	if (slot->link)
