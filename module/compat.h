@@ -17,6 +17,10 @@
 
 #include "config.h"
 
+#if !defined(HAVE_FSNOTIFY_SB_INFO) && !defined(HAVE_FSNOTIFY_CONNECTORS)
+#error "kernfs_delete_notify: needs a superblock's count of watchers, as 5.10.220 and 5.15 have it"
+#endif
+
 /*
  * The parent of a node that can't be moved meanwhile: the caller keeps kernfs
  * from it, or holds a reference on a node whose removal has begun.

@@ -100,7 +100,7 @@ static int kdn_test_kprobes(void)
 	}
 	if (!err && kdn_proof.fired)
 		return 0;
-	pr_err("kprobes do not work here (error %d): this kernel is built without them, or they are switched off in debugfs, kprobes/enabled\n",
+	pr_err("kprobes do not work here (error %d): this kernel is built without them, or they are switched off: see debugfs, kprobes/enabled, and sysctl kernel.ftrace_enabled\n",
 	       err);
 	return -EOPNOTSUPP;
 }
