@@ -79,6 +79,9 @@ enum kdn_order {
 	KDN_QUEUED,
 };
 
+/* How long to wait for a barrier where others wait, too. */
+#define KDN_SENDING_US	1000
+
 int kdn_order_init(struct kernfs_node *dir, const char *name);
 void kdn_order_exit(void);
 bool kdn_order_queued(struct kernfs_node *kn);

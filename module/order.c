@@ -9,6 +9,7 @@
  */
 #include <linux/delay.h>
 #include <linux/fs.h>
+#include <linux/kernel.h>
 #include <linux/kernfs.h>
 #include <linux/limits.h>
 #include <linux/mutex.h>
@@ -92,6 +93,8 @@ u32 kdn_order_begin(void)
 	u32 barrier;
 
 	mutex_lock(&kdn_barrier_mutex);
+	/* The caller saw other files off the list: before this. */
+	smp_rmb();
 	if (!kdn_order_queued(kdn_barrier_kn)) {
 		WRITE_ONCE(kdn_barriers, kdn_barriers + 1);
 		kernfs_notify(kdn_barrier_kn);
@@ -118,13 +121,17 @@ bool kdn_order_passed(u32 barrier)
  * kdn_order_wait - wait until the last barrier is passed, but not for long
  * @us: the microseconds after which to give up
  *
- * Context: process, may sleep, up to twice as long.
+ * Context: process, may sleep, up to some more than twice as long.
  */
 void kdn_order_wait(unsigned int us)
 {
-	while (us >= KDN_BARRIER_US && kdn_order_queued(kdn_barrier_kn)) {
-		usleep_range(KDN_BARRIER_US, 2 * KDN_BARRIER_US);
-		us -= KDN_BARRIER_US;
+	unsigned int waited = 0, step;
+
+	while (waited < us && kdn_order_queued(kdn_barrier_kn)) {
+		/* Soon at first; not thousands of times if it takes long. */
+		step = max_t(unsigned int, waited / 8, KDN_BARRIER_US);
+		usleep_range(step, 2 * step);
+		waited += step;
 	}
 }
 

@@ -37,10 +37,6 @@
 /* The most if only events from before the removal are on their way still. */
 #define KDN_RETRY_UNSETTLED	HZ
 
-/* How long to wait for those that are being sent, and in what is left of a walk. */
-#define KDN_SENDING_US		100000
-#define KDN_SENDING_AGAIN_US	1000
-
 /* The most inodes to pass while the superblock's list is locked. */
 #define KDN_STRIDE		256
 
@@ -144,15 +140,18 @@ static void kdn_walk(struct super_block *sb, bool (*want)(struct inode *inode),
 }
 
 /*
- * Has all been sent by now that was being sent?  To the system's workqueue it
- * may be long until it is kernfs's turn: who waited for it once in vain, does
- * not wait so for each of many files.
+ * Has all been sent by now that was being sent?  It may be long until kernfs's
+ * work item has its turn: longer each time that a walk has to be repeated.  If
+ * once was in vain, it is not waited so long for each of many files.
  */
-static bool kdn_pass_barrier(void)
+static bool kdn_resync_barrier(void)
 {
+	unsigned long longest = min_t(unsigned long, kdn_retry,
+				      KDN_RETRY_UNSETTLED);
 	u32 barrier = kdn_order_begin();
 
-	kdn_order_wait(kdn_no_patience ? KDN_SENDING_AGAIN_US : KDN_SENDING_US);
+	kdn_order_wait(kdn_no_patience ? KDN_SENDING_US :
+		       jiffies_to_usecs(longest));
 	kdn_no_patience |= !kdn_order_passed(barrier);
 	return kdn_order_passed(barrier);
 }
@@ -168,7 +167,7 @@ static bool kdn_settled(struct kernfs_node *kn)
 	case KDN_SETTLED:
 		return true;
 	case KDN_SENDING:
-		return kdn_pass_barrier();
+		return kdn_resync_barrier();
 	default:
 		return false;
 	}
@@ -242,7 +241,7 @@ static void kdn_resync_once(struct super_block *sb)
 	 */
 	if (kdn_nr_dirs) {
 		kdn_walk(sb, kdn_want_queued, kdn_visit_queued);
-		kdn_unsettled |= !kdn_pass_barrier();
+		kdn_unsettled |= !kdn_resync_barrier();
 	}
 	while (kdn_nr_dirs) {
 		struct inode *inode = kdn_dirs[--kdn_nr_dirs];

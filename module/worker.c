@@ -26,9 +26,6 @@
 #define KDN_POLL_MAX_US	800
 #define KDN_POLL_IDLE_US	2000
 
-/* How long to wait for events that are being sent; then in the next round. */
-#define KDN_SENDING_US		1000
-
 /* How long to rest while a removal or an earlier event takes its time. */
 #define KDN_REST_MIN	1
 #define KDN_REST_MAX	(HZ / 4)
