@@ -28,7 +28,7 @@ static DEFINE_MUTEX(kdn_deliver_mutex);
 static struct dentry *kdn_next_dir(struct dentry *dir, struct dentry *child)
 {
 	spin_lock(&dir->d_lock);
-	if (child && child->d_parent != dir)
+	if (child && READ_ONCE(child->d_parent) != dir)
 		child = NULL;
 	while ((child = kdn_child(dir, child))) {
 		if (!d_is_dir(child))
