@@ -118,7 +118,7 @@ help:
 	@echo 'For all kernels here, now and later, as root:'
 	@echo '  make dkms-install     have DKMS build and install it'
 	@echo '  make dkms-remove      and undo that'
-	@echo '  make deb              a Debian package that does the same (no root)'
+	@echo '  make deb              a Debian package that does the same'
 	@echo
 	@echo "In virtual machines with Debian's kernels (scripts/kernels):"
 	@echo "  make check            run all tests on all kernels; a part of them:"
