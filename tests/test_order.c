@@ -5,7 +5,6 @@
  */
 #include "kdn.h"
 
-#include <fcntl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -149,9 +148,9 @@ static void held_by_reader(void)
 	control("tree", 1);
 	load("");
 	watch(inst, LEAVES "/a0", IN_ALL_EVENTS);
-	dir = open(LEAVES, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dir < 0 || syscall(SYS_getdents64, dir, entries,
-			       sizeof(entries)) != sizeof(entries))
+	dir = hold_dir_open(LEAVES);
+	if (syscall(SYS_getdents64, dir, entries, sizeof(entries)) !=
+	    sizeof(entries))
 		fail("reading a part of " LEAVES ": %m");
 	control("busy", 200);
 	control("tree", 0);
