@@ -72,13 +72,18 @@ static inline bool kdn_sb_marked(struct super_block *sb)
 
 	return info && rcu_access_pointer(info->sb_marks);
 }
+
+static inline bool kdn_sb_watched(struct super_block *sb)
+{
+	return fsnotify_sb_has_watchers(sb);
+}
 #else
 static inline bool kdn_sb_marked(struct super_block *sb)
 {
 	return rcu_access_pointer(sb->s_fsnotify_marks);
 }
 
-static inline bool fsnotify_sb_has_watchers(struct super_block *sb)
+static inline bool kdn_sb_watched(struct super_block *sb)
 {
 	return atomic_long_read(&sb->s_fsnotify_connectors);
 }

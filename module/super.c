@@ -237,7 +237,7 @@ static void kdn_super_add(struct super_block *sb, void *arg)
 	struct kdn_supers *supers = arg;
 
 	supers->cut = READ_ONCE(sb->s_instances.next);
-	if (sb->s_op != kdn_selftest_ops() || !fsnotify_sb_has_watchers(sb))
+	if (sb->s_op != kdn_selftest_ops() || !kdn_sb_watched(sb))
 		return;
 	/* Without room they are only counted: see kdn_supers_get(). */
 	if (supers->nr >= supers->room) {
