@@ -130,6 +130,15 @@ bool ended(pid_t pid)
 	return reap(pid, WNOHANG);
 }
 
+void run_on(int cpu)
+{
+	cpu_set_t cpus;
+
+	CPU_ZERO(&cpus);
+	CPU_SET(cpu, &cpus);
+	sched_setaffinity(0, sizeof(cpus), &cpus);
+}
+
 /* Files */
 
 char *text(const char *format, ...)
@@ -219,6 +228,20 @@ bool listed(const char *path)
 			break;
 	closedir(dir);
 	return entry;
+}
+
+bool file_has(const char *path, const char *a, const char *b)
+{
+	FILE *file = fopen(path, "re");
+	bool found = false;
+	char line[1024];
+
+	if (!file)
+		fail("%s: %m", path);
+	while (!found && fgets(line, sizeof(line), file))
+		found = strstr(line, a) && strstr(line, b);
+	fclose(file);
+	return found;
 }
 
 void make_dir(const char *path)

@@ -78,15 +78,20 @@ int slowness(void);
 long now_ms(void);
 void wait_a_little(long deadline, const char *what);
 
-/* Processes: spawn() runs a function in a child; end_of() waits for its end. */
+/*
+ * Processes: spawn() runs a function in a child; end_of() waits for its end.
+ * run_on() moves the caller to that CPU, if it is there.
+ */
 pid_t spawn(void (*run)(void *), void *argument);
 void end_of(pid_t pid);
 bool ended(pid_t pid);
+void run_on(int cpu);
 
 /*
  * Files: text() makes a path, or another string, that nobody has to free.
  * exists() looks a path up; listed() reads the directory instead, as a lookup
- * may have the kernel notice that a file is gone.
+ * may have the kernel notice that a file is gone. file_has() looks for a line
+ * with both texts.
  */
 [[gnu::format(printf, 1, 2)]] char *text(const char *format, ...);
 char *get(const char *path);
@@ -96,6 +101,7 @@ int hold_open(const char *path);
 int hold_dir_open(const char *path);
 bool exists(const char *path);
 bool listed(const char *path);
+bool file_has(const char *path, const char *a, const char *b);
 void make_dir(const char *path);
 void remove_dir(const char *path);
 void mount_at(const char *dir, const char *type, const char *options);

@@ -31,6 +31,7 @@
 #define CPU1		"/sys/devices/system/cpu/cpu1/online"
 #define WORKQUEUE	"/sys/devices/virtual/workqueue/" MODULE "/cpumask"
 #define OPTIMIZATION	"/proc/sys/debug/kprobes-optimization"
+#define KPROBE_LIST	"/sys/kernel/debug/kprobes/list"
 #define TRACING		"/tmp/tracing"
 #define PROBE		TRACING "/events/kprobes/kdn_live"
 #define RETURN		TRACING "/events/kprobes/kdn_live_return"
@@ -52,16 +53,6 @@ static struct {
 static char *symbol;
 
 /* Removals, by the way of each CPU */
-
-static void run_on(int cpu)
-{
-	cpu_set_t cpus;
-
-	CPU_ZERO(&cpus);
-	CPU_SET(cpu, &cpus);
-	/* If the CPU is not there now, this runs where it is. */
-	sched_setaffinity(0, sizeof(cpus), &cpus);
-}
 
 static void round_of_removals(int inst)
 {
@@ -188,10 +179,12 @@ static void suspend(void)
 	put(POWER "/pm_test", "none");
 }
 
-/* Kprobes are rewritten as jumps, and back. */
+/* Kprobes are rewritten as jumps, and back; ftrace's stay calls. */
 static void optimize(void)
 {
 	put(OPTIMIZATION, "1");
+	if (!file_has(KPROBE_LIST, symbol, "[FTRACE]"))
+		WAIT_FOR(file_has(KPROBE_LIST, symbol, "[OPTIMIZED]"));
 }
 
 static void deoptimize(void)
@@ -206,6 +199,8 @@ static void optimization(void)
 	if (!exists(OPTIMIZATION))
 		skip("kprobes are not optimized here: CONFIG_OPTPROBES");
 	begin();
+	if (file_has(KPROBE_LIST, symbol, "[FTRACE]"))
+		note("the module's probe is one of ftrace's");
 	remove_under(&d);
 }
 
@@ -386,19 +381,6 @@ static void patch_off(void)
 	WAIT_FOR(!try_unload("kdn_live"));
 }
 
-static bool kernel_has(const char *function)
-{
-	FILE *file = fopen("/proc/kallsyms", "re");
-	char line[512];
-	bool found = false;
-
-	while (file && !found && fgets(line, sizeof(line), file))
-		found = strstr(line, function);
-	if (file)
-		fclose(file);
-	return found;
-}
-
 static void live_patch(void)
 {
 	static const struct disturbance on = { patch_on, nothing, 1 };
@@ -406,7 +388,8 @@ static void live_patch(void)
 
 	if (!exists("/sys/kernel/livepatch") || !exists("/modules/kdn_live.ko"))
 		skip("no live patching: CONFIG_LIVEPATCH");
-	if (kernel_has("sched_dynamic_klp_enable") && !long_run())
+	if (!long_run() &&
+	    file_has("/proc/kallsyms", "sched_dynamic_klp_enable", ""))
 		skip("it patches each cond_resched(), for minutes: make check-long");
 	begin();
 	remove_under(&on);

@@ -75,27 +75,13 @@ static void counters(void)
 		     status("resync_found"));
 }
 
-/* Is there a line in the file with both of these? */
-static bool file_has(const char *path, const char *a, const char *b)
-{
-	FILE *file = fopen(path, "re");
-	bool found = false;
-	char line[1024];
-
-	if (!file)
-		fail("%s: %m", path);
-	while (!found && fgets(line, sizeof(line), file))
-		found = strstr(line, a) && strstr(line, b);
-	fclose(file);
-	return found;
-}
-
 /* The tracepoints tell the way of a node: noted, delivered; or resynced. */
 static void tracepoints(void)
 {
 	static const char events[] = "/tmp/tracing/events/" MODULE;
 	static const char trace[] = "/tmp/tracing/trace";
 	char *dir = new_cgroup("tracepoints");
+	int inst, i;
 
 	need_controllers();
 	mkdir("/tmp/tracing", 0755);

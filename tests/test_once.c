@@ -53,7 +53,7 @@ static bool with_targets;
 
 /* Shared with the child: the units it is ready for, and those removed */
 static struct {
-	atomic_int ready, removed, met;
+	atomic_int ready, begun, removed, met;
 } *shared;
 
 /* The child's: the first node of its unit, among the watches */
@@ -255,16 +255,6 @@ static const struct race handles = { open_fs, open_handle, close_fs };
 
 /* A test */
 
-/* Without a second CPU, where these may run is left as it is. */
-static void run_on(int cpu)
-{
-	cpu_set_t cpus;
-
-	CPU_ZERO(&cpus);
-	CPU_SET(cpu, &cpus);
-	sched_setaffinity(0, sizeof(cpus), &cpus);
-}
-
 static void child(void *first_of_round)
 {
 	int unit, i;
@@ -275,7 +265,10 @@ static void child(void *first_of_round)
 		if (race->begin)
 			race->begin();
 		for (i = 0; shared->removed <= unit; i++) {
-			shared->met += race->step(i % kind->nodes);
+			bool met = race->step(i % kind->nodes);
+
+			/* What ends before the removal begins is no race. */
+			shared->met += met && shared->begun > unit;
 			/* Not before: this CPU may have been slow to start. */
 			shared->ready = unit + 1;
 		}
@@ -301,12 +294,14 @@ static void round_of_removals(int fan)
 	for (unit = 0; unit < units; unit++)
 		kind->make(unit);
 	shared->ready = 0;
+	shared->begun = 0;
 	shared->removed = 0;
 	pid = spawn(child, &before);
 	for (unit = 0; unit < units; unit++) {
 		while (shared->ready <= unit)
 			ended(pid);
 		wait_at_random();
+		shared->begun = unit + 1;
 		kind->remove(unit);
 		shared->removed = unit + 1;
 		/* Two events of a node would be made one if both are unread. */
@@ -377,7 +372,8 @@ static void remove_under(const struct race *r, const struct kind *k, bool mark)
 
 	note("%d nodes removed, each watched; the child met %d", watch_count,
 	     shared->met);
-	if (!shared->met)
+	/* In the few of a silent kernel, it may be that nothing did. */
+	if (native && !shared->met)
 		fail("nothing raced with the removals");
 	if (mark)
 		verify_marks(fan, native);
