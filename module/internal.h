@@ -146,6 +146,7 @@ bool kdn_supers_in_hand(const struct kdn_supers *supers,
 struct inode *kdn_super_inode(struct super_block *sb, struct kernfs_node *kn);
 bool kdn_node_out(struct kernfs_node *kn);
 enum kdn_whose kdn_node_whose(struct kernfs_node *kn);
+bool kdn_node_served(struct kernfs_node *kn);
 void kdn_node_pass(struct kernfs_node *kn);
 
 /* deliver.c */

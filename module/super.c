@@ -34,6 +34,7 @@ MODULE_PARM_DESC(filesystems, "Kernfs users to serve, with commas between (defau
 
 static struct file_system_type *kdn_types[KDN_TYPES_MAX];
 static unsigned int kdn_nr_types;
+static unsigned int kdn_served;		/* &enum kdn_whose: what is among them */
 
 /**
  * kdn_node_out - is a node's removal over?
@@ -72,6 +73,18 @@ enum kdn_whose kdn_node_whose(struct kernfs_node *kn)
 {
 	return kdn_parent(kn)->dir.root == kernel_kobj->sd->dir.root ?
 	       KDN_SYSFS : KDN_OTHERS;
+}
+
+/**
+ * kdn_node_served - may a node be one of a filesystem that is served?
+ * @kn: the node, which is being removed, with a reference
+ *
+ * Context: any.
+ * Return: whether it may.
+ */
+bool kdn_node_served(struct kernfs_node *kn)
+{
+	return kdn_served & kdn_node_whose(kn);
 }
 
 /**
@@ -381,6 +394,7 @@ int kdn_super_init(void)
 		type = get_fs_type(name);
 		if (type && !kdn_type_known(type)) {
 			kdn_types[kdn_nr_types++] = type;
+			kdn_served |= kdn_type_whose(type);
 		} else if (type) {
 			module_put(type->owner);
 		} else if (named) {

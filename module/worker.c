@@ -31,7 +31,8 @@
 #define KDN_REST_MAX	(HZ / 4)
 
 /*
- * After this long a node that is out but can't be told is left to the resync.
+ * After this long a node that is out, but which kdn_deliver() puts off, is left
+ * to the resync.
  * And for so long it is remembered that somebody watched.
  */
 #define KDN_PATIENCE	(2 * HZ)
@@ -124,7 +125,10 @@ static void kdn_add(struct kernfs_node *kn, unsigned int relooks)
 static void kdn_keep(struct kernfs_node *kn)
 {
 	trace_kdn_noted(kn);
-	kdn_add(kn, 0);
+	if (kdn_node_served(kn))
+		kdn_add(kn, 0);
+	else
+		kernfs_put(kn);
 }
 
 static void kdn_relook_add(const struct kdn_item *item)

@@ -97,8 +97,16 @@ static void tracepoints(void)
 	if (!file_has(trace, "kdn_noted: ", "name=memory.events") ||
 	    !file_has(trace, "kdn_delivered: ", "name=memory.events"))
 		fail("not in the trace: memory.events noted and delivered");
-	if (!exists(text("%s/kdn_resynced", events)))
-		fail("there's no tracepoint kdn_resynced");
+	/* More than the handler walks. */
+	load_devices();
+	control("tree", 5000);
+	inst = instance();
+	for (i = 0; i < 5000; i += 100)
+		expect(watch(inst, text(LEAVES "/a%d", i), IN_DELETE_SELF), GONE);
+	control("tree", 0);
+	verify();
+	if (!file_has(trace, "kdn_resynced: ", "name=a"))
+		fail("not in the trace: a file that a resync found");
 }
 
 /* The symbol that the module found by itself is taken as symbol= as well. */
@@ -122,6 +130,7 @@ static void filesystems_chosen(void)
 	char *dir = new_cgroup("filesystems");
 	char *path = text("%s/cgroup.events", dir);
 	struct watch *w;
+	pid_t remover;
 
 	load_devices();
 	control("add", 0);
@@ -138,6 +147,17 @@ static void filesystems_chosen(void)
 	load("filesystems=cgroup2,sysfs");
 	expect(w, GONE);
 	verify();
+	unload();
+
+	/* What is not served is no work either. */
+	control("add", 0);
+	load("filesystems=cgroup2");
+	remover = hang_removal(DEVICES "0/block", "del", 0);
+	WAIT_FOR(status("noted"));
+	verify();
+	if (status("pending"))
+		fail("it waits for a removal in sysfs");
+	finish_removal(remover);
 }
 
 /*
@@ -182,15 +202,12 @@ static void unknown_filesystem(void)
 		"nosuchfs");
 }
 
-/* A file system that is not kernfs's may be no node's home. */
+/* A file system that is not kernfs's is no node's home, and left alone. */
 static void foreign_filesystem(void)
 {
 	char *dir = new_cgroup("foreign");
 
-	if (try_load(MODULE, "filesystems=tmpfs,cgroup2")) {
-		note("refused");
-		return;
-	}
+	load("filesystems=tmpfs,cgroup2");
 	make_dir("/tmp/foreign");
 	watch(instance(), "/tmp/foreign", IN_DELETE_SELF);
 	watch(instance(), text("%s/cgroup.events", dir), IN_DELETE_SELF);
