@@ -7,10 +7,10 @@
  * dies.
  */
 #include <linux/dcache.h>
+#include <linux/err.h>
 #include <linux/fs.h>
 #include <linux/fsnotify.h>
 #include <linux/mutex.h>
-#include <linux/seqlock.h>
 
 #include "internal.h"
 #include "trace.h"
@@ -21,16 +21,25 @@
 /* The worker and the resync may come to the same inode. */
 static DEFINE_MUTEX(kdn_deliver_mutex);
 
-/* To count more children under a lock would take too long. */
+/* To pass more children under a lock would take too long. */
 #define KDN_CHILDREN_MAX	16384
 
-/* The next directory within one, after @child if that is still there. */
+/*
+ * The next directory within one, after @child if that is still there; or -E2BIG
+ * if it has too many children to look.
+ */
 static struct dentry *kdn_next_dir(struct dentry *dir, struct dentry *child)
 {
+	int passed = 0;
+
 	spin_lock(&dir->d_lock);
 	if (child && READ_ONCE(child->d_parent) != dir)
 		child = NULL;
 	while ((child = kdn_child(dir, child))) {
+		if (++passed > KDN_CHILDREN_MAX) {
+			child = ERR_PTR(-E2BIG);
+			break;
+		}
 		if (!d_is_dir(child))
 			continue;
 		spin_lock_nested(&child->d_lock, DENTRY_D_LOCK_NESTED);
@@ -74,18 +83,16 @@ static bool kdn_dir_held(struct dentry *dir, int refs)
  * who is within could make new dentries faster than that.
  *
  * What was moved out of it before the removal may have its dentry here until
- * the next lookup moves that, too.  When any dentry was moved, be it elsewhere,
- * the way up may not be the way down any more: for that it is open, this time.
+ * the next lookup moves that, too.  If that is in the midst of this, the way up
+ * leads elsewhere: for that it is open, this time.
  */
 static bool kdn_dir_open(struct dentry *dir)
 {
 	struct dentry *pos, *done = NULL;
-	unsigned int seq;
 	bool open;
 
 	if (!d_is_dir(dir))
 		return false;
-	seq = read_seqbegin(&rename_lock);
 	/* There is a reference on @pos, which has one on its parent, and so on. */
 	for (pos = dget(dir);;) {
 		struct dentry *next = kdn_next_dir(pos, done);
@@ -93,6 +100,9 @@ static bool kdn_dir_open(struct dentry *dir)
 		dput(done);
 		done = NULL;
 		cond_resched();
+		open = IS_ERR(next);
+		if (open)
+			break;
 		if (next) {
 			dput(pos);
 			pos = next;
@@ -104,7 +114,7 @@ static bool kdn_dir_open(struct dentry *dir)
 			break;
 		done = pos;
 		pos = dget_parent(done);
-		open = read_seqretry(&rename_lock, seq);
+		open = !is_subdir(pos, dir);
 		if (open)
 			break;
 	}
