@@ -16,6 +16,7 @@
 #include <linux/log2.h>
 #include <linux/moduleparam.h>
 #include <linux/percpu.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 
 #include "internal.h"
@@ -146,7 +147,8 @@ void kdn_capture(struct kernfs_node *kn, int held)
  * was noted before another one, on whatever CPU, comes in the same call or in
  * an earlier one, or else in the very next.
  *
- * Context: the worker alone; or anybody after the probe and the worker are off.
+ * Context: process, may sleep; the worker alone, or anybody after the probe and
+ * the worker are off.
  * Return: whether there was anything.
  */
 bool kdn_capture_take(void (*keep)(struct kernfs_node *kn))
@@ -168,6 +170,7 @@ bool kdn_capture_take(void (*keep)(struct kernfs_node *kn))
 		 * handoff.pml: free
 		 */
 		smp_store_release(&ring->tail, tail);
+		cond_resched();
 	}
 	return any;
 }
