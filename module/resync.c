@@ -77,6 +77,9 @@ static bool kdn_unsettled;	/* because events from before are on their way */
 static bool kdn_late;		/* then once more, for watches that came late */
 static bool kdn_no_patience;	/* a barrier was not passed in this walk */
 
+/* Since the last walk began, somebody came with something for the next. */
+static bool kdn_left;
+
 /*
  * Run in @delay or, if that is sooner, when it would have run anyway.
  *
@@ -255,6 +258,7 @@ static void kdn_resync_once(struct super_block *sb)
 static void kdn_resync_super(struct super_block *sb)
 {
 	unsigned int passes = KDN_PASSES_MAX;
+	bool others_unsettled = kdn_unsettled;
 
 	/*
 	 * A removal whose nodes were lost may not have deactivated them yet.
@@ -268,10 +272,12 @@ static void kdn_resync_super(struct super_block *sb)
 	 * or nearly so: for what they hide, and that goes on, there's another walk.
 	 */
 	kdn_dirs_skip = 0;
+	kdn_unsettled = false;
 	do
 		kdn_resync_once(sb);
 	while (kdn_more_dirs && !kdn_unsettled && --passes);
 	kdn_again |= kdn_more_dirs;
+	kdn_unsettled |= others_unsettled;
 }
 
 static void kdn_resync(struct work_struct *work)
@@ -279,11 +285,11 @@ static void kdn_resync(struct work_struct *work)
 	/* Before the walk: it can't know of later ones.  handoff.pml: count */
 	unsigned long misses = kdn_resync_misses();
 
-	if (misses != kdn_walked) {
-		/* What waits long must not keep new losses waiting. */
+	/* What waits long must not keep others waiting. */
+	if (misses != kdn_walked || READ_ONCE(kdn_left))
 		kdn_retry = KDN_RETRY_MIN;
-		kdn_late = true;
-	}
+	WRITE_ONCE(kdn_left, false);
+	kdn_late |= misses != kdn_walked;
 	kdn_walked = misses;
 	atomic_long_inc(&kdn_counters.resyncs);
 	kdn_again = false;
@@ -320,12 +326,13 @@ static void kdn_resync_tick(struct work_struct *work)
 }
 
 /**
- * kdn_resync_soon - start a resync shortly
+ * kdn_resync_soon - start a resync shortly, for something new
  *
  * Context: process.
  */
 void kdn_resync_soon(void)
 {
+	WRITE_ONCE(kdn_left, true);
 	kdn_resync_in(KDN_RESYNC_DELAY);
 }
 

@@ -237,6 +237,36 @@ static void patient_resync(void)
 }
 
 /*
+ * Somebody stays in a removed directory for long, and somebody else in another
+ * for some seconds: that one's watcher does not wait as long as the first's.
+ */
+static void impatient_resync(void)
+{
+	char *long_open = new_cgroup("long_open"), *open = new_cgroup("open");
+	int inst = instance(), fd;
+	unsigned long resyncs;
+	long begin;
+
+	load("resync_seconds=0");
+	WAIT_FOR(status("resyncs") == 2);
+	watch(inst, long_open, IN_DELETE_SELF);
+	hold_dir_open(long_open);
+	remove_dir(long_open);
+	/* After these, it waits for more than three seconds. */
+	resyncs = status("resyncs");
+	WAIT_FOR(status("resyncs") >= resyncs + 6);
+	expect(watch(inst, open, IN_DELETE_SELF), GONE);
+	fd = hold_dir_open(open);
+	remove_dir(open);
+	WAIT_FOR(status("resyncs") >= resyncs + 7);
+	begin = now_ms();
+	close(fd);
+	verify();
+	if (now_ms() - begin > DEADLINE_MS * 2 / 10)
+		fail("told after %ld ms only", now_ms() - begin);
+}
+
+/*
  * More removed directories than a walk has room for, and all but the one that
  * it comes to last are open: that one is told of all the same.
  */
@@ -267,6 +297,7 @@ const struct kdn_test tests[] = {
 	{ "no_slow_resync", no_slow_resync },
 	{ "late_for_resync", late_for_resync },
 	{ "patient_resync", patient_resync },
+	{ "impatient_resync", impatient_resync },
 	{ "many_open_directories", many_open_directories },
 	{ "late_watch", late_watch },
 	{ "late_first_watch", late_first_watch },
