@@ -220,6 +220,7 @@ struct kdn_counters {
 extern struct kdn_counters kdn_counters;
 
 int kdn_status_init(void);
+void kdn_status_remove(void);
 void kdn_status_exit(void);
 
 #endif /* KDN_INTERNAL_H */

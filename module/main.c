@@ -64,6 +64,7 @@ static int __init kdn_init(void)
 	return 0;
 
 err_status:
+	kdn_status_remove();
 	kdn_status_exit();
 err_wq:
 	destroy_workqueue(kdn_wq);
@@ -81,17 +82,19 @@ err:
 
 static void __exit kdn_exit(void)
 {
-	/* 1. Nobody tries any more whether the probe fires. */
+	/* 1. Programs are told that it goes while they can be. */
+	kdn_status_remove();
+	/* 2. Nobody tries any more whether the probe fires. */
 	kdn_resync_stop();
-	/* 2. No handler runs, and none will.  handoff.pml: disarm */
+	/* 3. No handler runs, and none will.  handoff.pml: disarm */
 	kdn_hook_disarm();
-	/* 3. No wake-up of the worker is on its way.  handoff.pml: sync */
+	/* 4. No wake-up of the worker is on its way.  handoff.pml: sync */
 	kdn_capture_sync();
-	/* 4. The worker has served what is out, and holds no node. */
+	/* 5. The worker has served what is out, and holds no node. */
 	kdn_worker_exit();
-	/* 5. The worker can't start a resync any more; none runs. */
+	/* 6. The worker can't start a resync any more; none runs. */
 	kdn_resync_exit();
-	/* 6. Nothing is left to run, or to read of it. */
+	/* 7. Nothing is left to run. */
 	destroy_workqueue(kdn_wq);
 	kdn_status_exit();
 	kdn_super_exit();

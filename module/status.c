@@ -2,8 +2,8 @@
 /*
  * status.c - what an operator reads, in /sys/kernel/kernfs_delete_notify/
  *
- * One value a file.  That the directory is there tells a program that it may
- * rely on the events.
+ * One value a file.  That the directory is there tells a program that events
+ * come; its removal is told like any other.
  */
 #include <linux/kobject.h>
 #include <linux/sysfs.h>
@@ -90,14 +90,24 @@ err:
 }
 
 /**
- * kdn_status_exit - remove the directory and its files
+ * kdn_status_remove - remove the directory and its files
+ *
+ * The file that serves kdn_order_begin() goes, too, and serves on.
  *
  * Context: process, may sleep.  On return nobody reads them any more.
+ */
+void kdn_status_remove(void)
+{
+	kobject_del(kdn_kobj);
+}
+
+/**
+ * kdn_status_exit - let go of the directory
+ *
+ * Context: process; it was removed, the worker and the resync are off.
  */
 void kdn_status_exit(void)
 {
 	kdn_order_exit();
-	/* The files now, not when the last reference happens to go. */
-	kobject_del(kdn_kobj);
 	kobject_put(kdn_kobj);
 }

@@ -84,9 +84,24 @@ static void during_removal_in_storm(void)
 	storm_end();
 }
 
+/* A program that relies on the module hears that it goes, as of any removal. */
+static void own_directory(void)
+{
+	int inst = instance();
+
+	load("");
+	watch(inst, STATUS_DIR, IN_DELETE_SELF);
+	watch(inst, STATUS_DIR "/armed", IN_DELETE_SELF);
+	/* The file that the module itself has kernfs notify. */
+	watch(inst, STATUS_DIR "/delivered", IN_DELETE_SELF);
+	unload();
+	verify_all_gone();
+}
+
 const struct kdn_test tests[] = {
 	{ "in_storm", in_storm },
 	{ "during_removal", during_removal },
 	{ "during_removal_in_storm", during_removal_in_storm },
+	{ "own_directory", own_directory },
 	{ }
 };
