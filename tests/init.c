@@ -149,16 +149,22 @@ static void split(const char *text, const char *marks, char **list)
  */
 static bool chosen(char *name, char **list, char **argv)
 {
-	int i;
+	bool found = !list[0];
+	int i, j, n = 0;
 
-	argv[0] = name;
-	argv[1] = NULL;
+	argv[n++] = name;
 	for (i = 0; list[i]; i++) {
-		split(list[i], ":", argv);
-		if (!strcmp(argv[0], name))
-			return true;
+		char *entry[MAX_ARGS];
+
+		split(list[i], ":", entry);
+		if (strcmp(entry[0], name))
+			continue;
+		found = true;
+		for (j = 1; entry[j] && n < MAX_ARGS - 1; j++)
+			argv[n++] = entry[j];
 	}
-	return !list[0];
+	argv[n] = NULL;
+	return found;
 }
 
 static long now_ms(void)
