@@ -56,6 +56,8 @@ static void without_module(void)
 	long ms = told_after();
 
 	note("the example took %ld ms", ms);
+	if (ms > DEADLINE_MS)
+		fail("it did not look by itself");
 }
 
 /* The same name again, before the example looks: it is another file. */

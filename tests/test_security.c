@@ -306,6 +306,9 @@ static void removals_by_user(void)
 static void losses_by_user(void)
 {
 	storm("ring_size=16");
+	if (!status("overflows") || !status("resync_found"))
+		fail("nothing was lost: overflows %lu, found by resyncs %lu",
+		     status("overflows"), status("resync_found"));
 }
 
 const struct kdn_test tests[] = {
