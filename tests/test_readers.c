@@ -167,7 +167,7 @@ static void no_memory_for_events(void)
 		watch(inst, text(RICH "/%d/cgroup.events", i), IN_DELETE_SELF);
 	}
 	load("resync_seconds=0");
-	put(text("%s/memory.max", poor), "65536");
+	put(text("%s/memory.max", poor), "49152");
 
 	for (i = 0; i < units; i++) {
 		remove_dir(text(CGROUPS "/kdn/unit%d", i));
