@@ -100,8 +100,10 @@ static int kdn_test_kprobes(void)
 	}
 	if (!err && kdn_proof.fired)
 		return 0;
-	pr_err("kprobes do not work here (error %d): this kernel is built without them, or they are switched off: see debugfs, kprobes/enabled, and sysctl kernel.ftrace_enabled\n",
-	       err);
+	if (err)
+		pr_err("this kernel takes no kprobes, maybe it is built without: error %d\n", err);
+	else
+		pr_err("kprobes are switched off: see debugfs, kprobes/enabled, and sysctl kernel.ftrace_enabled\n");
 	return -EOPNOTSUPP;
 }
 
