@@ -11,6 +11,7 @@
 #include <linux/fs.h>
 #include <linux/fsnotify.h>
 #include <linux/mutex.h>
+#include <linux/seqlock.h>
 
 #include "internal.h"
 #include "trace.h"
@@ -25,8 +26,9 @@ static DEFINE_MUTEX(kdn_deliver_mutex);
 #define KDN_CHILDREN_MAX	16384
 
 /*
- * The next directory within one, after @child if that is still there; or -E2BIG
- * if it has too many children to look.
+ * The next directory within one, after @child if that is still there.  -E2BIG if
+ * it has too many children to look, -EXDEV if the next one is none of its own
+ * any more: with the directory all that was in it is out.
  */
 static struct dentry *kdn_next_dir(struct dentry *dir, struct dentry *child)
 {
@@ -45,8 +47,13 @@ static struct dentry *kdn_next_dir(struct dentry *dir, struct dentry *child)
 		spin_lock_nested(&child->d_lock, DENTRY_D_LOCK_NESTED);
 		/* One that is just being freed is below zero. */
 		if (child->d_lockref.count >= 0) {
-			dget_dlock(child);
+			bool out = kdn_node_out(d_inode(child)->i_private);
+
+			if (out)
+				dget_dlock(child);
 			spin_unlock(&child->d_lock);
+			if (!out)
+				child = ERR_PTR(-EXDEV);
 			break;
 		}
 		spin_unlock(&child->d_lock);
@@ -83,16 +90,19 @@ static bool kdn_dir_held(struct dentry *dir, int refs)
  * who is within could make new dentries faster than that.
  *
  * What was moved out of it before the removal may have its dentry here until
- * the next lookup moves that, too.  If that is in the midst of this, the way up
- * leads elsewhere: for that it is open, this time.
+ * the next lookup moves that, too: it is open as long.  When any dentry was
+ * moved, be it elsewhere, one may have been missed, or the way up may not be the
+ * way down any more: it is open, this time.
  */
 static bool kdn_dir_open(struct dentry *dir)
 {
 	struct dentry *pos, *done = NULL;
+	unsigned int seq;
 	bool open;
 
 	if (!d_is_dir(dir))
 		return false;
+	seq = read_seqbegin(&rename_lock);
 	/* There is a reference on @pos, which has one on its parent, and so on. */
 	for (pos = dget(dir);;) {
 		struct dentry *next = kdn_next_dir(pos, done);
@@ -114,13 +124,13 @@ static bool kdn_dir_open(struct dentry *dir)
 			break;
 		done = pos;
 		pos = dget_parent(done);
-		open = !is_subdir(pos, dir);
+		open = read_seqretry(&rename_lock, seq);
 		if (open)
 			break;
 	}
 	dput(done);
 	dput(pos);
-	return open;
+	return open || read_seqretry(&rename_lock, seq);
 }
 
 /*
