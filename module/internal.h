@@ -12,6 +12,7 @@
 #include <linux/atomic.h>
 #include <linux/fs.h>
 #include <linux/kernfs.h>
+#include <linux/kobject.h>
 #include <linux/types.h>
 
 #include "compat.h"
@@ -82,7 +83,7 @@ enum kdn_order {
 /* How long to wait for a barrier where others wait, too. */
 #define KDN_SENDING_US	1000
 
-int kdn_order_init(struct kernfs_node *dir, const char *name);
+int kdn_order_init(struct kobject *dir);
 void kdn_order_exit(void);
 bool kdn_order_queued(struct kernfs_node *kn);
 int kdn_order_refs(struct kernfs_node *kn);

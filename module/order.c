@@ -11,15 +11,20 @@
 #include <linux/fs.h>
 #include <linux/kernel.h>
 #include <linux/kernfs.h>
+#include <linux/kobject.h>
 #include <linux/limits.h>
 #include <linux/mutex.h>
+#include <linux/sysfs.h>
 
 #include "internal.h"
 
 /* How far apart to look whether a barrier is passed. */
 #define KDN_BARRIER_US		20
 
-/* A file of our own, for kernfs to notify; and how often it was put on the list. */
+/*
+ * A file of our own, for kernfs to notify; and how often it was put on the list.
+ * It is gone already, so it has no inode, and nobody hears of that.
+ */
 static struct kernfs_node *kdn_barrier_kn;
 static u32 kdn_barriers;
 
@@ -136,16 +141,22 @@ void kdn_order_wait(unsigned int us)
 }
 
 /**
- * kdn_order_init - find the file that serves as the barrier
+ * kdn_order_init - make the file that serves as the barrier
  * @dir: a directory of our own
- * @name: the name of a file in it
  *
  * Context: process, may sleep.
- * Return: 0, or -ENOENT.
+ * Return: 0, or an error.
  */
-int kdn_order_init(struct kernfs_node *dir, const char *name)
+int kdn_order_init(struct kobject *dir)
 {
-	kdn_barrier_kn = kernfs_find_and_get(dir, name);
+	static struct kobj_attribute file = __ATTR(barrier, 0, NULL, NULL);
+	int err;
+
+	err = sysfs_create_file(dir, &file.attr);
+	if (err)
+		return err;
+	kdn_barrier_kn = kernfs_find_and_get(dir->sd, file.attr.name);
+	sysfs_remove_file(dir, &file.attr);
 	return kdn_barrier_kn ? 0 : -ENOENT;
 }
 

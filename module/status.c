@@ -76,8 +76,7 @@ int kdn_status_init(void)
 	err = sysfs_create_group(kdn_kobj, &kdn_group);
 	if (err)
 		goto err;
-	/* Of all files, one whose changes somebody may want to hear of. */
-	err = kdn_order_init(kdn_kobj->sd, kdn_delivered.attr.name);
+	err = kdn_order_init(kdn_kobj);
 	if (err)
 		goto err;
 	return 0;
@@ -91,8 +90,6 @@ err:
 
 /**
  * kdn_status_remove - remove the directory and its files
- *
- * The file that serves kdn_order_begin() goes, too, and serves on.
  *
  * Context: process, may sleep.  On return nobody reads them any more.
  */

@@ -89,11 +89,11 @@ static void own_directory(void)
 {
 	int inst = instance();
 
-	load("");
-	watch(inst, STATUS_DIR, IN_DELETE_SELF);
-	watch(inst, STATUS_DIR "/armed", IN_DELETE_SELF);
-	/* The file that the module itself has kernfs notify. */
-	watch(inst, STATUS_DIR "/delivered", IN_DELETE_SELF);
+	/* No walk is to come that finds them. */
+	load("resync_seconds=0");
+	WAIT_FOR(status("resyncs") == 2);
+	watch(inst, STATUS_DIR, IN_ALL_EVENTS);
+	watch(inst, STATUS_DIR "/delivered", IN_ALL_EVENTS);
 	unload();
 	verify_all_gone();
 }
