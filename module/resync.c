@@ -78,7 +78,7 @@ static bool kdn_late;		/* then once more, for watches that came late */
 static bool kdn_no_patience;	/* a barrier was not passed in this walk */
 
 /* Since the last walk began, somebody came with something for the next. */
-static bool kdn_left;
+static int kdn_left;
 
 /*
  * Run in @delay or, if that is sooner, when it would have run anyway.
@@ -286,9 +286,8 @@ static void kdn_resync(struct work_struct *work)
 	unsigned long misses = kdn_resync_misses();
 
 	/* What waits long must not keep others waiting. */
-	if (misses != kdn_walked || READ_ONCE(kdn_left))
+	if (xchg(&kdn_left, 0) || misses != kdn_walked)
 		kdn_retry = KDN_RETRY_MIN;
-	WRITE_ONCE(kdn_left, false);
 	kdn_late |= misses != kdn_walked;
 	kdn_walked = misses;
 	atomic_long_inc(&kdn_counters.resyncs);
@@ -332,7 +331,7 @@ static void kdn_resync_tick(struct work_struct *work)
  */
 void kdn_resync_soon(void)
 {
-	WRITE_ONCE(kdn_left, true);
+	WRITE_ONCE(kdn_left, 1);
 	kdn_resync_in(KDN_RESYNC_DELAY);
 }
 
