@@ -149,7 +149,7 @@ void kdn_order_wait(unsigned int us)
  */
 int kdn_order_init(struct kobject *dir)
 {
-	static struct kobj_attribute file = __ATTR(barrier, 0, NULL, NULL);
+	static struct kobj_attribute file = __ATTR(barrier, 0400, NULL, NULL);
 	int err;
 
 	err = sysfs_create_file(dir, &file.attr);
