@@ -165,7 +165,7 @@ static void late_for_resync(void)
 {
 	struct watch *last = NULL;
 	unsigned long resyncs;
-	int fds[20], inst = -1;
+	int fds[20], inst = -1, tries = 0;
 	long begin;
 	size_t i;
 
@@ -173,6 +173,7 @@ static void late_for_resync(void)
 	load("resync_seconds=0");
 	WAIT_FOR(status("resyncs") == 2);
 	do {
+		tries++;
 		/* The watches of a try that was too slow are not told of. */
 		close(inst);
 		inst = instance();
@@ -195,7 +196,7 @@ static void late_for_resync(void)
 			expect(last, GONE);
 		}
 	} while (i < 2);
-	note("%zu watches between two resyncs", i);
+	note("%zu watches between two resyncs, at try %d", i, tries);
 	if (status("resyncs") > resyncs + 1)
 		expect(last, GONE " or ");
 	begin = now_ms();
