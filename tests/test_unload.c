@@ -13,7 +13,7 @@
  */
 static void in_storm(void)
 {
-	int rounds = long_run() ? 500 : 20, i;
+	int rounds = long_run() ? 500 : 10, i;
 	long end = now_ms() + (long_run() ? 2400000 : 25000);
 	long begin, longest = 0;
 
