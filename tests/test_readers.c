@@ -141,8 +141,7 @@ static void no_memory_for_events(void)
 		"", "/cgroup.events", "/cgroup.procs", "/cgroup.type",
 		"/memory.events", "/memory.max", "/pids.max", "/pids.current",
 	};
-	/* On a slow kernel enough to be without memory, but no more. */
-	int units = slowness() > 1 ? 60 : 120, inst, i, j;
+	int units = 120, inst, i, j;
 	char *poor = new_cgroup("poor");
 	struct account_sums sums;
 	long begin, others;
@@ -167,8 +166,8 @@ static void no_memory_for_events(void)
 		watch(inst, text(RICH "/%d/cgroup.events", i), IN_DELETE_SELF);
 	}
 	load("resync_seconds=0");
-	/* An event takes 32 bytes, or more on a debug kernel: a unit 512. */
-	put(text("%s/memory.max", poor), text("%d", 400 * units));
+	/* An event takes 32 bytes, or more on a debug kernel: all units 60 KiB. */
+	put(text("%s/memory.max", poor), "49152");
 
 	for (i = 0; i < units; i++) {
 		remove_dir(text(CGROUPS "/kdn/unit%d", i));
