@@ -32,8 +32,7 @@
 
 /*
  * After this long a node that is out, but which kdn_deliver() puts off, is left
- * to the resync.
- * And for so long it is remembered that somebody watched.
+ * to the resync.  And for so long it is remembered that somebody watched.
  */
 #define KDN_PATIENCE	(2 * HZ)
 
