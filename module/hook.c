@@ -37,9 +37,10 @@ static const char * const kdn_symbols[] = {
 	"__kernfs_remove.constprop.0.part.0",
 };
 
-static const char *kdn_symbol;
-
 static DEFINE_PER_CPU(unsigned long, kdn_removals);
+
+/* The probe is proved, and all that its handler needs is set up. */
+static bool kdn_armed;
 
 /*
  * Context: see kdn_capture().  This is the beginning of the removal, and runs
@@ -54,6 +55,11 @@ static int kdn_hook_hit(struct kprobe *p, struct pt_regs *regs)
 	struct kernfs_node *kn = (void *)regs_get_kernel_argument(regs, 0);
 	int held = 0;
 
+	/* Pairs with the release in kdn_hook_arm(). */
+	if (unlikely(!smp_load_acquire(&kdn_armed))) {
+		kdn_selftest_hit(kn, regs);
+		return 0;
+	}
 	this_cpu_inc(kdn_removals);
 	if (!kn)
 		return 0;
@@ -72,13 +78,39 @@ static struct kprobe kdn_kprobe;
 /* It was seen to fire, when that was last tried. */
 static bool kdn_firing = true;
 
+/* Probe a function, and leave the probe there if it is the one. */
+static int kdn_hook_probe(const char *name)
+{
+	int err;
+
+	kdn_kprobe = (struct kprobe) {
+		.symbol_name = name,
+		.pre_handler = kdn_hook_hit,
+	};
+	err = register_kprobe(&kdn_kprobe);
+	if (err == -ENOENT || err == -ENOMEM)
+		return err;
+	if (err) {
+		pr_err("the probe on %s could not be registered: error %d\n",
+		       name, err);
+		return err;
+	}
+	err = kdn_selftest(name);
+	if (err)
+		unregister_kprobe(&kdn_kprobe);
+	return err;
+}
+
 /**
- * kdn_hook_find - find the function to probe, and prove it
+ * kdn_hook_find - find the function to probe, probe it, and prove it
+ *
+ * The probe that was proved is the one that stays: it only watches the selftest
+ * until kdn_hook_arm().
  *
  * Context: process, may sleep.
  * Return: 0; -ENOENT if there is no such function, -ENXIO if none passed the
- * proof, or what the registration of the probe returned.  All have a line in
- * the log.
+ * proof, or what the registration of the probe returned; these with a line in
+ * the log; -ENOMEM.
  */
 int kdn_hook_find(void)
 {
@@ -86,19 +118,16 @@ int kdn_hook_find(void)
 	int err, worst = -ENOENT;
 
 	if (*symbol) {
-		err = kdn_selftest(symbol);
+		err = kdn_hook_probe(symbol);
 		if (err == -ENOENT)
 			pr_err("symbol=%s is refused: this kernel has no function of that name to probe\n",
 			       symbol);
-		kdn_symbol = symbol;
 		return err;
 	}
 	for (i = 0; i < ARRAY_SIZE(kdn_symbols); i++) {
-		err = kdn_selftest(kdn_symbols[i]);
-		if (!err) {
-			kdn_symbol = kdn_symbols[i];
+		err = kdn_hook_probe(kdn_symbols[i]);
+		if (!err)
 			return 0;
-		}
 		if (err != -ENOENT)
 			worst = err;
 	}
@@ -110,26 +139,19 @@ int kdn_hook_find(void)
 /**
  * kdn_hook_arm - see removals from now on
  *
- * Context: process, may sleep; all that the handler needs is set up.
- * Return: 0, or what the registration returned, with a line in the log.
+ * Context: any, after kdn_hook_find(); all that the handler needs is set up.
  */
-int kdn_hook_arm(void)
+void kdn_hook_arm(void)
 {
-	int err;
-
-	kdn_kprobe.symbol_name = kdn_symbol;
-	kdn_kprobe.pre_handler = kdn_hook_hit;
-	err = register_kprobe(&kdn_kprobe);
-	if (err)
-		pr_err("the probe on %s could not be registered: error %d\n",
-		       kdn_symbol, err);
-	return err;
+	/* What is set up.  Pairs with the acquire in kdn_hook_hit(). */
+	smp_store_release(&kdn_armed, true);
 }
 
 /**
  * kdn_hook_disarm - see no more removals
  *
- * Context: process, may sleep.  On return no handler runs on any CPU.
+ * Context: process, may sleep; after kdn_hook_find().  On return no handler runs
+ * on any CPU.
  */
 void kdn_hook_disarm(void)
 {
@@ -144,7 +166,7 @@ void kdn_hook_disarm(void)
  */
 const char *kdn_hook_symbol(void)
 {
-	return kdn_symbol;
+	return kdn_kprobe.symbol_name;
 }
 
 /**
@@ -176,12 +198,12 @@ void kdn_hook_try(void)
  * kdn_hook_armed - are removals seen?
  *
  * Context: any.
- * Return: whether the probe is registered and not disabled, and fired when that
- * was last tried.
+ * Return: whether the probe is armed and not disabled, and fired when that was
+ * last tried.
  */
 bool kdn_hook_armed(void)
 {
-	return kdn_kprobe.addr && !kprobe_disabled(&kdn_kprobe) &&
+	return READ_ONCE(kdn_armed) && !kprobe_disabled(&kdn_kprobe) &&
 	       READ_ONCE(kdn_firing);
 }
 

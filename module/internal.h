@@ -25,7 +25,7 @@ extern struct workqueue_struct *kdn_wq;
 
 /* hook.c */
 int kdn_hook_find(void);
-int kdn_hook_arm(void);
+void kdn_hook_arm(void);
 void kdn_hook_disarm(void);
 const char *kdn_hook_symbol(void);
 void kdn_hook_try(void);
@@ -198,6 +198,7 @@ struct kdn_remover {
 extern struct kdn_remover kdn_remover;
 int kdn_selftest_init(void);
 int kdn_selftest(const char *symbol);
+void kdn_selftest_hit(struct kernfs_node *kn, struct pt_regs *regs);
 int kdn_selftest_remove(void);
 bool kdn_selftest_native(void);
 const struct super_operations *kdn_selftest_ops(void);

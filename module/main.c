@@ -44,7 +44,7 @@ static int __init kdn_init(void)
 	/* 3. What the handler relies on. */
 	err = kdn_worker_init();
 	if (err)
-		goto err_super;
+		goto err_hook;
 	err = -ENOMEM;
 	kdn_wq = alloc_workqueue(KBUILD_MODNAME, WQ_UNBOUND | WQ_SYSFS, 0);
 	if (!kdn_wq)
@@ -54,22 +54,19 @@ static int __init kdn_init(void)
 		goto err_wq;
 
 	/* 4. From here on removals are seen; then what came before. */
-	err = kdn_hook_arm();
-	if (err)
-		goto err_status;
+	kdn_hook_arm();
 	kdn_resync_start();
 
 	pr_info("watchers of removed kernfs files will be told; probing %s, %s native support\n",
 		kdn_hook_symbol(), kdn_selftest_native() ? "with" : "without");
 	return 0;
 
-err_status:
-	kdn_status_remove();
-	kdn_status_exit();
 err_wq:
 	destroy_workqueue(kdn_wq);
 err_worker:
 	kdn_worker_exit();
+err_hook:
+	kdn_hook_disarm();
 err_super:
 	kdn_super_exit();
 err_capture:

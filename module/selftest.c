@@ -32,7 +32,7 @@ static const struct super_operations *kdn_ops;
 static bool kdn_native;
 
 /**
- * struct kdn_proof - what a probe on trial has reported
+ * struct kdn_proof - what the probe on trial has reported
  * @kn: the node that is removed, on which the trial holds a reference
  * @fired: the probe fired
  * @hits: it fired with @kn as the first argument
@@ -55,26 +55,6 @@ static struct kdn_proof kdn_proof;
 
 struct kdn_remover kdn_remover;
 
-/*
- * Context: a kprobe's handler, on any function at all: the argument is compared
- * and not followed.
- */
-static int kdn_proof_hit(struct kprobe *p, struct pt_regs *regs)
-{
-	struct kernfs_node *kn = kdn_proof.kn;
-
-	WRITE_ONCE(kdn_proof.fired, true);
-	if (kn && (void *)regs_get_kernel_argument(regs, 0) == kn) {
-		kdn_proof.hits++;
-		kdn_proof.linked = atomic_read(&kn->active) >= 0 &&
-				   !RB_EMPTY_NODE(&kn->rb);
-		kdn_proof.refs = atomic_read(&kn->count);
-		kdn_proof.caller = kdn_return_address(regs);
-	}
-	return 0;
-}
-NOKPROBE_SYMBOL(kdn_proof_hit);
-
 /* Something of our own to probe, for the question whether probes fire. */
 static noinline void kdn_canary(void)
 {
@@ -82,23 +62,30 @@ static noinline void kdn_canary(void)
 	barrier();
 }
 
+static bool kdn_canary_fired;
+
+static int kdn_canary_hit(struct kprobe *p, struct pt_regs *regs)
+{
+	WRITE_ONCE(kdn_canary_fired, true);
+	return 0;
+}
+NOKPROBE_SYMBOL(kdn_canary_hit);
+
 static int kdn_test_kprobes(void)
 {
 	struct kprobe kp = {
 		.symbol_name = KBUILD_MODNAME ":kdn_canary",
-		.pre_handler = kdn_proof_hit,
+		.pre_handler = kdn_canary_hit,
 	};
-	int err;
+	int err = register_kprobe(&kp);
 
-	kdn_proof = (struct kdn_proof) { };
-	err = register_kprobe(&kp);
 	if (err == -ENOMEM)
 		return err;
 	if (!err) {
 		kdn_canary();
 		unregister_kprobe(&kp);
 	}
-	if (!err && kdn_proof.fired)
+	if (!err && READ_ONCE(kdn_canary_fired))
 		return 0;
 	if (err)
 		pr_err("this kernel takes no kprobes, maybe it is built without: error %d\n", err);
@@ -163,61 +150,89 @@ int kdn_selftest_init(void)
 	return err ? err : kdn_test_native();
 }
 
-/* Remove a file by its name, under the probe @kp. */
-static int kdn_try_file(struct kprobe *kp)
+/**
+ * kdn_selftest_hit - look at a call of the function on trial
+ * @kn: its first argument, whatever that is: it is compared and not followed
+ * @regs: the registers at its entry
+ *
+ * Context: the kprobe's handler, until the probe is armed.
+ */
+void kdn_selftest_hit(struct kernfs_node *kn, struct pt_regs *regs)
+{
+	WRITE_ONCE(kdn_proof.fired, true);
+	/* Pairs with the release in kdn_trial_begin(). */
+	if (!kn || kn != smp_load_acquire(&kdn_proof.kn))
+		return;
+	kdn_proof.hits++;
+	kdn_proof.linked = atomic_read(&kn->active) >= 0 &&
+			   !RB_EMPTY_NODE(&kn->rb);
+	kdn_proof.refs = atomic_read(&kn->count);
+	kdn_proof.caller = kdn_return_address(regs);
+}
+NOKPROBE_SYMBOL(kdn_selftest_hit);
+
+/*
+ * From here on the removal of @kn is looked for; takes over a reference on it.
+ * Others remove nodes meanwhile, but only our own removal writes down more than
+ * that the probe fired.
+ */
+static void kdn_trial_begin(struct kernfs_node *kn)
+{
+	WRITE_ONCE(kdn_proof.fired, false);
+	kdn_proof.hits = 0;
+	kdn_proof.alone = atomic_read(&kn->count) == 2;
+	/* No hits so far.  Pairs with the acquire in kdn_selftest_hit(). */
+	smp_store_release(&kdn_proof.kn, kn);
+}
+
+static void kdn_trial_end(void)
+{
+	struct kernfs_node *kn = kdn_proof.kn;
+
+	WRITE_ONCE(kdn_proof.kn, NULL);
+	kernfs_put(kn);
+}
+
+/* Remove a file by its name. */
+static int kdn_try_file(void)
 {
 	int err = sysfs_create_file(KDN_DIR, &kdn_attr.attr);
 
 	if (err)
 		return err;
-	kdn_proof = (struct kdn_proof) {
-		.kn = kernfs_find_and_get(KDN_DIR->sd, KDN_NAME),
-	};
-	err = register_kprobe(kp);
-	kdn_proof.alone = atomic_read(&kdn_proof.kn->count) == 2;
+	kdn_trial_begin(kernfs_find_and_get(KDN_DIR->sd, KDN_NAME));
 	sysfs_remove_file(KDN_DIR, &kdn_attr.attr);
-	if (!err)
-		unregister_kprobe(kp);
-	return err;
+	return 0;
 }
 
-/* Remove a directory, which has a way of its own into kernfs, under @kp. */
-static int kdn_try_dir(struct kprobe *kp)
+/* Remove a directory, which has a way of its own into kernfs. */
+static int kdn_try_dir(void)
 {
 	struct kobject *dir = kobject_create_and_add(KDN_NAME, KDN_DIR);
-	int err;
 
 	if (!dir)
 		return -ENOMEM;
 	kernfs_get(dir->sd);
-	kdn_proof = (struct kdn_proof) { .kn = dir->sd };
-	err = register_kprobe(kp);
+	kdn_trial_begin(dir->sd);
 	kobject_del(dir);
-	if (!err)
-		unregister_kprobe(kp);
 	kobject_put(dir);
-	return err;
+	return 0;
 }
 
-static int kdn_prove(const char *symbol, int (*try)(struct kprobe *kp))
+static int kdn_prove(const char *symbol, int (*try)(void))
 {
-	struct kprobe kp = {
-		.symbol_name = symbol,
-		.pre_handler = kdn_proof_hit,
-	};
-	int err = try(&kp);
+	int err = try();
 
-	if (err == -ENOENT || err == -ENOMEM)
-		return err;
 	if (err) {
-		pr_err("the probe on %s could not be registered: error %d\n",
-		       symbol, err);
+		if (err != -ENOMEM)
+			pr_err("the selftest could not make something of its own in sysfs: error %d\n",
+			       err);
 		return err;
 	}
 	if (kdn_proof.hits == 1 && kdn_proof.linked)
 		return 0;
 	pr_err("the proof failed: %s %s when a file was removed; it is not the function to probe\n",
-	       symbol, !kdn_proof.fired ? "was not called" :
+	       symbol, !READ_ONCE(kdn_proof.fired) ? "was not called" :
 	       !kdn_proof.hits ? "did not get its node as first argument" :
 	       "got its node, but not once and at the beginning,");
 	return -ENXIO;
@@ -225,15 +240,15 @@ static int kdn_prove(const char *symbol, int (*try)(struct kprobe *kp))
 
 /**
  * kdn_selftest - prove that a function is the one to probe
- * @symbol: its name
+ * @symbol: its name, for the log; a probe on it calls kdn_selftest_hit()
  *
- * Removes a file and a directory under a probe that only compares.  To pass,
- * the function must have been called with the node as first argument exactly
- * once, when it was still linked and active.
+ * Removes a file and a directory.  To pass, the function must have been called
+ * with the node as first argument exactly once, when it was still linked and
+ * active.
  *
  * Context: process, may sleep.
- * Return: 0; -ENOENT if there is no such function; -ENOMEM; -ENXIO if it
- * failed, or another error: these with a line in the log.
+ * Return: 0; -ENOMEM; -ENXIO if it failed, or another error: these with a line
+ * in the log.
  */
 int kdn_selftest(const char *symbol)
 {
@@ -257,8 +272,7 @@ int kdn_selftest(const char *symbol)
 				.held = held,
 			};
 	}
-	kernfs_put(kdn_proof.kn);
-	kdn_proof.kn = NULL;
+	kdn_trial_end();
 	if (err)
 		return err;
 
@@ -266,8 +280,7 @@ int kdn_selftest(const char *symbol)
 	/* A tracer that diverts all returns makes all callers look the same. */
 	if (kdn_remover.caller == kdn_proof.caller)
 		kdn_remover = (struct kdn_remover) { };
-	kernfs_put(kdn_proof.kn);
-	kdn_proof.kn = NULL;
+	kdn_trial_end();
 	return err;
 }
 
