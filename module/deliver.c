@@ -45,8 +45,8 @@ static struct dentry *kdn_next_dir(struct dentry *dir, struct dentry *child)
 		if (!d_is_dir(child))
 			continue;
 		spin_lock_nested(&child->d_lock, DENTRY_D_LOCK_NESTED);
-		/* One that is just being freed is below zero. */
-		if (child->d_lockref.count >= 0) {
+		/* One may just be deleted, or freed, and is below zero then. */
+		if (d_is_dir(child) && child->d_lockref.count >= 0) {
 			bool out = kdn_node_out(d_inode(child)->i_private);
 
 			if (out)
