@@ -44,6 +44,7 @@ struct race {
 	void (*begin)(void);
 	bool (*step)(int node);		/* did it meet the node? */
 	void (*end)(void);
+	bool once;			/* it can meet each node but once */
 };
 
 static const struct kind *kind;
@@ -202,7 +203,7 @@ static void close_all(void)
 		close_one(i);
 }
 
-static const struct race closes = { open_all, close_one, close_all };
+static const struct race closes = { open_all, close_one, close_all, true };
 
 /* Path lookups: they drop the dentries of what is being removed. */
 
@@ -257,16 +258,21 @@ static const struct race handles = { open_fs, open_handle, close_fs };
 
 static void child(void *first_of_round)
 {
-	int unit, i;
+	int unit, i, left;
 
 	run_on(1);
 	for (unit = 0; unit < units; unit++) {
 		first = *(int *)first_of_round + unit * kind->nodes;
+		left = 1 + rand() % kind->nodes;
 		if (race->begin)
 			race->begin();
 		for (i = 0; shared->removed <= unit; i++) {
-			bool met = race->step(i % kind->nodes);
+			bool met;
 
+			/* All would be over when the removal begins. */
+			while (race->once && i == left && shared->begun <= unit)
+				;
+			met = race->step(i % kind->nodes);
 			/* What ends before the removal begins is no race. */
 			shared->met += met && shared->begun > unit;
 			/* Not before: this CPU may have been slow to start. */
