@@ -43,9 +43,10 @@ static DEFINE_PER_CPU(unsigned long, kdn_removals);
 static bool kdn_armed;
 
 /*
- * Context: see kdn_capture().  This is the beginning of the removal, and runs
- * for each file of a cgroup that goes.  Most of them have no inode and are of no
- * further interest, so that is asked first.
+ * Context: see kdn_capture(); until it is armed, at the entry of whatever
+ * function is on trial.  This is the beginning of the removal, and runs for each
+ * file of a cgroup that goes.  Most of them have no inode and are of no further
+ * interest, so that is asked first.
  *
  * A node without a parent is the root of a hierarchy without superblocks; one
  * that is not linked was removed before.
@@ -109,8 +110,8 @@ static int kdn_hook_probe(const char *name)
  *
  * Context: process, may sleep.
  * Return: 0; -ENOENT if there is no such function, -ENXIO if none passed the
- * proof, or what the registration of the probe returned; these with a line in
- * the log; -ENOMEM.
+ * proof, or another error of the registration or the selftest: these with a
+ * line in the log; -ENOMEM.
  */
 int kdn_hook_find(void)
 {
@@ -126,8 +127,8 @@ int kdn_hook_find(void)
 	}
 	for (i = 0; i < ARRAY_SIZE(kdn_symbols); i++) {
 		err = kdn_hook_probe(kdn_symbols[i]);
-		if (!err)
-			return 0;
+		if (!err || err == -ENOMEM)
+			return err;
 		if (err != -ENOENT)
 			worst = err;
 	}

@@ -152,7 +152,7 @@ int kdn_selftest_init(void)
 
 /**
  * kdn_selftest_hit - look at a call of the function on trial
- * @kn: its first argument, whatever that is: it is compared and not followed
+ * @kn: its first argument, whatever that is: not followed unless it is our node
  * @regs: the registers at its entry
  *
  * Context: the kprobe's handler, until the probe is armed.
@@ -173,8 +173,8 @@ NOKPROBE_SYMBOL(kdn_selftest_hit);
 
 /*
  * From here on the removal of @kn is looked for; takes over a reference on it.
- * Others remove nodes meanwhile, but only our own removal writes down more than
- * that the probe fired.
+ * Others remove nodes meanwhile: of those it is noted only that the probe fired.
+ * (Of a wrong function, others may call it for @kn: more hits than one, mostly.)
  */
 static void kdn_trial_begin(struct kernfs_node *kn)
 {
