@@ -50,7 +50,8 @@ set_mirrors()
 	: "${security_mirror:=${mirror%/}-security}"
 }
 
-# apt_update: fetch the package index of all suites in the kernel list.
+# apt_update [SUITES...]: fetch the package indexes of these (all in the kernel
+# list), with commas or spaces between. One that fails is told, and left out.
 apt_update()
 {
 	local suite site
@@ -59,14 +60,16 @@ apt_update()
 	set_mirrors
 	mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial"
 	: >"$apt/status"
-	kernel_list | awk '{ print $2 }' | tr , '\n' | sort -u |
+	# shellcheck disable=SC2046 # one word for each
+	(($#)) || set -- $(kernel_list | awk '{ print $2 }')
+	printf '%s\n' "$@" | tr , '\n' | sort -u |
 		while read -r suite; do
 			site=$mirror
 			[[ $suite == *-security ]] && site=$security_mirror
 			echo "deb [signed-by=$keyring target=Packages] $site $suite main"
 		done >"$apt/sources.list"
 	apt_get update -o APT::Update::Error-Mode=any ||
-		die "apt-get update failed, see above"
+		say "apt-get update failed, see above; going on with the rest"
 }
 
 # fetch DIR PACKAGE...: download packages to DIR; what is there is kept.
