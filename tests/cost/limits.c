@@ -187,17 +187,14 @@ void part_idle(void)
 	listen_to(inst, text("%s/cgroup.events", cgroup("idle", 0)));
 	for (round = 0; round < 4; round++) {
 		const char *module = round % 2 ? MODULE : NULL;
-		long was, switches;
+		long switches;
 
 		load_module(module);
 		sleep(2);
-		was = busy();
 		switches = context_switches();
 		sleep(300);
 		figure("idle", module ? "module" : "none", 0, round,
 		       context_switches() - switches);
-		figure("idle", module ? "module" : "none", 1, round,
-		       busy() - was);
 		unload_module(module);
 	}
 }

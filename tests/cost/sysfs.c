@@ -45,8 +45,6 @@ void part_device(void)
 	removals(NULL, 1000, false);
 	for (round = 0; round < 5; round++) {
 		figure("device", "none", 0, round, removals(NULL, 1000, false));
-		figure("device", "bare", 0, round,
-		       removals("kdn_bare", 1000, false));
 		figure("device", "module", 0, round,
 		       removals(MODULE, 1000, false));
 		elsewhere = listener();
