@@ -59,8 +59,11 @@ static void hierarchies(void)
 		char *name = text("none,name=kdn%d", i % 7);
 		char *dir = text("%s/cgroup", top);
 
-		if (mount("cgroup", top, "cgroup", 0, name))
+		if (mount("cgroup", top, "cgroup", 0, name)) {
+			if (i)
+				fail("mounting %s: %m", name);
 			skip("no cgroup v1: %m");
+		}
 		make_dir(dir);
 		place_there(i, dir);
 		place_there(i, text("%s/cgroup.procs", dir));
@@ -81,7 +84,6 @@ static void hierarchies(void)
 /* The namespace ends, and with it its devices; then its sysfs is unmounted. */
 static void namespaces(void)
 {
-	struct account_sums sums;
 	int i;
 
 	load("resync_seconds=0");
@@ -98,10 +100,8 @@ static void namespaces(void)
 		unmount(ns.sysfs);
 		storm_over();
 	}
-	sums = storm_end();
+	storm_end();
 	note("%d namespaces; longest umount %ld ms", rounds(), longest_umount);
-	if (sums.placed < 3 * rounds())
-		fail("%d watches only", sums.placed);
 }
 
 static void mount_and_unmount(void *dir)

@@ -138,7 +138,7 @@ static void leave_out(const bool *keep, bool *less, int from, int n)
  */
 static void shrink(bool *keep, int runs, const char *why)
 {
-	long deadline = now_ms() + SHRINK_SECONDS * 1000;
+	long deadline = now_ms() + SHRINK_SECONDS * 1000L * slowness();
 	int chunk = (kept(keep) + 1) / 2, from;
 	bool less[MAX_STEPS], shorter;
 

@@ -209,7 +209,7 @@ static void run(struct results *r, long patience)
 	pid_t pid;
 	FILE *out;
 
-	alarm(RUN_SECONDS);
+	alarm(RUN_SECONDS * slowness());
 	prepare();
 	r->count = 0;
 	pid = start_program(&p.fd);
