@@ -203,7 +203,12 @@ static void close_all(void)
 		close_one(i);
 }
 
-static const struct race closes = { open_all, close_one, close_all, true };
+static const struct race closes = {
+	.begin = open_all,
+	.step = close_one,
+	.end = close_all,
+	.once = true,
+};
 
 /* Path lookups: they drop the dentries of what is being removed. */
 
@@ -252,7 +257,11 @@ static void close_fs(void)
 	close(fs_fd);
 }
 
-static const struct race handles = { open_fs, open_handle, close_fs };
+static const struct race handles = {
+	.begin = open_fs,
+	.step = open_handle,
+	.end = close_fs,
+};
 
 /* A test */
 
