@@ -62,7 +62,11 @@ static struct dentry *kdn_next_dir(struct dentry *dir, struct dentry *child)
 	return child;
 }
 
-/* Has anybody a reference on a directory but its children, and we @refs? */
+/*
+ * Has anybody a reference on a directory but its children, and we @refs?  A path
+ * walk that is here under RCU, without one, has to begin anew from what it holds:
+ * nobody gets a reference under d_lock, and who got one compares d_seq then.
+ */
 static bool kdn_dir_held(struct dentry *dir, int refs)
 {
 	struct dentry *child = NULL;
@@ -70,6 +74,7 @@ static bool kdn_dir_held(struct dentry *dir, int refs)
 	bool held;
 
 	spin_lock(&dir->d_lock);
+	write_seqcount_invalidate(&dir->d_seq);
 	while (children <= KDN_CHILDREN_MAX && (child = kdn_child(dir, child)))
 		children++;
 	held = dir->d_lockref.count > children + refs;
@@ -86,8 +91,9 @@ static bool kdn_dir_held(struct dentry *dir, int refs)
  *
  * If this says that it is not open, it will not be: kernfs lets no lookup pass
  * that finds a directory removed, so who is within can only move up, and is met
- * there, as the innermost directories are looked at first.  Nothing is pruned:
- * who is within could make new dentries faster than that.
+ * there, as the innermost directories are looked at first; be it on a path walk
+ * without references.  Nothing is pruned: who is within could make new dentries
+ * faster than that.
  *
  * What was moved out of it before the removal may have its dentry here until
  * the next lookup moves that, too: it is open as long.  When any dentry was
