@@ -45,7 +45,8 @@ bool kdn_order_queued(struct kernfs_node *kn)
 
 /**
  * kdn_order_refs - what kdn_order() needs to be told of a removed node
- * @kn: the node, out, so that its owner notifies it no more
+ * @kn: the node, out, so that its owner should notify it no more: an owner that
+ *      does delays this
  *
  * To be called before the node's inodes are counted, for kdn_order() to err on
  * the side of caution if one of them goes away meanwhile.
