@@ -193,8 +193,39 @@ static void no_memory_for_events(void)
 		fail("there was memory for all events");
 }
 
+/*
+ * The events of each of these instances are charged to a cgroup of its own, which
+ * has more memory than its memory.high wants. For that the kernel has who sends
+ * them sleep, up to two seconds for two events; kernfs's own events, too. The
+ * others wait, but no longer than that.
+ */
+static void throttled_events(void)
+{
+	char *dir = new_cgroup("throttling"), *other = new_cgroup("other"), *poor;
+	long begin;
+	int inst, i;
+
+	need_controllers();
+	for (i = 0; i < 3; i++) {
+		poor = new_cgroup(text("poor%d", i));
+		put(text("%s/cgroup.procs", poor), "0");
+		inst = instance();
+		put(CGROUPS "/cgroup.procs", "0");
+		watch(inst, text("%s/cgroup.events", dir), IN_DELETE_SELF);
+		put(text("%s/memory.high", poor), "0");
+	}
+	watch(instance(), text("%s/cgroup.events", other), IN_DELETE_SELF);
+	load("resync_seconds=0");
+	begin = now_ms();
+	remove_dir(dir);
+	remove_dir(other);
+	verify_all_gone();
+	note("all were told in %ld ms", now_ms() - begin - QUIET_MS);
+}
+
 const struct kdn_test tests[] = {
 	{ "full_queue", full_queue },
 	{ "no_memory_for_events", no_memory_for_events },
+	{ "throttled_events", throttled_events },
 	{ }
 };
