@@ -381,8 +381,8 @@ static void kdn_note_watched(unsigned int whose)
  * The remover holds kernfs's lock.  To wait for that is quicker than to look
  * again and again, and it takes no longer than the removal of the nodes that were
  * noted under it, and what others in line for the lock do; who has to wait for a
- * reader drops the lock.
- * Where nobody watches there is no hurry, and nobody to be disturbed.
+ * reader drops the lock.  Where nobody watches there is no hurry, and nobody to be
+ * disturbed.
  */
 static void kdn_wait_for_removers(unsigned int from)
 {
