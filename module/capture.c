@@ -4,11 +4,11 @@
  *
  * The handler must not wait, allocate or lock, so each CPU has a ring of its
  * own that only the handler on that CPU fills and only the worker empties.
- * A node in a ring has a reference.  What does not fit is counted as lost and
- * left to resync.
+ * A node in a ring has a reference.  What does not fit is counted as lost, and
+ * a walk looks for it.
  *
- * The handler wakes the worker only if that is not up already: see
- * kdn_capture_sleep() for how the two can't miss each other.  Lines marked
+ * The handler wakes the worker only if it sleeps: see kdn_capture_sleep() for how
+ * the two can't miss each other.  Lines marked
  * handoff.pml, here and in other files, are steps of tests/model/handoff.pml,
  * where a model checker tries them in every order.
  */
@@ -49,7 +49,7 @@ struct kdn_ring {
 
 static DEFINE_PER_CPU_ALIGNED(struct kdn_ring, kdn_rings);
 
-/* The worker is up, or has been told to get up. */
+/* The worker is awake, or about to be: the handler need not wake it. */
 static bool kdn_awake;
 
 /* In an interrupt; on PREEMPT_RT, where waking takes locks that sleep, a thread. */
@@ -62,29 +62,43 @@ static void kdn_wake(struct irq_work *work)
 
 static struct irq_work kdn_wake_work;
 
-/* The node after @pos in the subtree of @top, parents first, or NULL. */
-static struct kernfs_node *kdn_next(struct kernfs_node *pos,
-				    struct kernfs_node *top)
+/* The first node of @kn's subtree to go: children go before their directory. */
+static struct kernfs_node *kdn_first(struct kernfs_node *kn, unsigned int *steps)
 {
-	struct rb_node *rb = NULL;
+	struct rb_node *child;
 
-	if (kernfs_type(pos) == KERNFS_DIR)
-		rb = rb_first(&pos->dir.children);
-	while (!rb && pos != top) {
-		rb = rb_next(&pos->rb);
-		pos = kdn_parent(pos);
+	while (kernfs_type(kn) == KERNFS_DIR && *steps) {
+		child = rb_first(&kn->dir.children);
+		if (!child)
+			break;
+		kn = rb_entry(child, struct kernfs_node, rb);
+		--*steps;
 	}
-	return rb ? rb_entry(rb, struct kernfs_node, rb) : NULL;
+	return kn;
+}
+
+/* The node that goes after @pos, which is not the top of the subtree. */
+static struct kernfs_node *kdn_next(struct kernfs_node *pos, unsigned int *steps)
+{
+	struct rb_node *sibling = rb_next(&pos->rb);
+
+	if (!sibling)
+		return kdn_parent(pos);
+	return kdn_first(rb_entry(sibling, struct kernfs_node, rb), steps);
 }
 
 /**
  * kdn_capture - note the nodes that a removal is about to take away
  * @kn: the node that __kernfs_remove() was called for
- * @held: the references that its caller is known to hold on @kn
  *
- * Takes a reference on each node of @kn's subtree that may have an inode and
- * puts it into this CPU's ring.  Walks at most KDN_WALK_MAX nodes: climbing
- * from a node happens once per node, so that bounds the time as well.
+ * Takes a reference on each node of @kn's subtree that may have an inode, and
+ * puts it into this CPU's ring, children before their directory.  An inode holds
+ * a reference on its node, on top of the one that keeps each linked node.  A node
+ * without such a reference has no inode, and since it is about to be deactivated
+ * it will not get one: there is nobody to tell.  (open_by_handle_at() may slip
+ * in between: a walk finds that one.)
+ *
+ * Walks at most KDN_WALK_MAX nodes.
  *
  * Context: the kprobe's handler.  Preemption is off; maybe interrupts are too,
  * and where the probe is a breakpoint it may count as NMI.  So on PREEMPT_RT
@@ -94,7 +108,7 @@ static struct kernfs_node *kdn_next(struct kernfs_node *pos,
  * The caller of __kernfs_remove() holds kernfs's lock for writing, so that the
  * subtree does not change.
  */
-void kdn_capture(struct kernfs_node *kn, int held)
+void kdn_capture(struct kernfs_node *kn)
 {
 	struct kdn_ring *ring = this_cpu_ptr(&kdn_rings);
 	unsigned int head = ring->head;
@@ -104,25 +118,33 @@ void kdn_capture(struct kernfs_node *kn, int held)
 	 */
 	unsigned int end = smp_load_acquire(&ring->tail) + ring_size;
 	unsigned int steps = KDN_WALK_MAX;
-	struct kernfs_node *pos = kn;
+	struct kernfs_node *pos = kdn_first(kn, &steps);
+	bool lost = false;
 
-	do {
-		if (!kdn_may_have_inode(pos, pos == kn ? held : 0))
-			continue;
-		if (head == end)
+	for (;;) {
+		if (atomic_read(&pos->count) > 1) {
+			lost = head == end;
+			if (lost)
+				break;
+			/* handoff.pml: note */
+			kernfs_get(pos);
+			ring->slot[head++ & (ring_size - 1)] = pos;
+		}
+		if (pos == kn)
 			break;
-		/* handoff.pml: note */
-		kernfs_get(pos);
-		ring->slot[head++ & (ring_size - 1)] = pos;
-	} while ((pos = kdn_next(pos, kn)) && --steps);
+		lost = !steps;
+		if (lost)
+			break;
+		steps--;
+		pos = kdn_next(pos, &steps);
+	}
 
-	/* The whole subtree is passed and there is nothing to tell of it. */
-	if (!pos && head == ring->head)
+	if (!lost && head == ring->head)
 		return;
 
 	WRITE_ONCE(ring->noted, ring->noted + head - ring->head);
 	/* handoff.pml: lost */
-	if (pos)
+	if (lost)
 		WRITE_ONCE(ring->lost, ring->lost + 1);
 	/*
 	 * The slots before the head.  Pairs with the acquire there.
@@ -176,31 +198,7 @@ bool kdn_capture_take(void (*keep)(struct kernfs_node *kn))
 }
 
 /**
- * kdn_capture_has - is a node in one of the rings?
- * @kn: the node, out: it is in no ring yet to come
- *
- * Context: any, but nobody empties the rings meanwhile.
- * Return: whether it is.
- */
-bool kdn_capture_has(const struct kernfs_node *kn)
-{
-	int cpu;
-
-	for_each_possible_cpu(cpu) {
-		struct kdn_ring *ring = per_cpu_ptr(&kdn_rings, cpu);
-		/* Pairs with the release in kdn_capture(). */
-		unsigned int head = smp_load_acquire(&ring->head);
-		unsigned int pos;
-
-		for (pos = ring->tail; pos != head; pos++)
-			if (ring->slot[pos & (ring_size - 1)] == kn)
-				return true;
-	}
-	return false;
-}
-
-/**
- * kdn_capture_awake - the worker is up: do not wake it
+ * kdn_capture_awake - the worker is awake: do not wake it
  *
  * Context: any.
  */
@@ -212,13 +210,13 @@ void kdn_capture_awake(void)
 /**
  * kdn_capture_sleep - the worker is about to rest: wake it from now on
  *
- * Either the handler, after it has published a node, reads the flag cleared
- * and wakes the worker; or it published before the flag was cleared, and the
- * look at the heads below finds the node.  The two barriers rule out neither.
+ * Either the handler, after it has published a node or a loss, reads the flag
+ * cleared and wakes the worker; or it published before the flag was cleared, and
+ * the worker sees that now.  The two barriers ensure that at least one of the two
+ * happens.
  *
- * Context: the worker alone.
- * Return: true if it may rest; false if there is something to take, and the
- * worker counts as up again.
+ * Context: the worker alone; it looks for losses after this.
+ * Return: whether all rings are empty.
  */
 bool kdn_capture_sleep(void)
 {
@@ -235,10 +233,8 @@ bool kdn_capture_sleep(void)
 	for_each_possible_cpu(cpu) {
 		struct kdn_ring *ring = per_cpu_ptr(&kdn_rings, cpu);
 
-		if (READ_ONCE(ring->head) != ring->tail) {
-			kdn_capture_awake();
+		if (READ_ONCE(ring->head) != ring->tail)
 			return false;
-		}
 	}
 	return true;
 }
@@ -253,37 +249,24 @@ void kdn_capture_sync(void)
 	irq_work_sync(&kdn_wake_work);
 }
 
-static unsigned long kdn_sum(size_t offset)
+/**
+ * kdn_capture_sum - what the handlers have counted
+ *
+ * Context: any.
+ * Return: the counts, over all CPUs.
+ */
+struct kdn_captured kdn_capture_sum(void)
 {
-	unsigned long sum = 0;
+	struct kdn_captured sum = { };
 	int cpu;
 
-	for_each_possible_cpu(cpu)
-		sum += READ_ONCE(*(unsigned long *)
-				 ((void *)per_cpu_ptr(&kdn_rings, cpu) + offset));
+	for_each_possible_cpu(cpu) {
+		const struct kdn_ring *ring = per_cpu_ptr(&kdn_rings, cpu);
+
+		sum.noted += READ_ONCE(ring->noted);
+		sum.lost += READ_ONCE(ring->lost);
+	}
 	return sum;
-}
-
-/**
- * kdn_capture_noted - nodes put into a ring
- *
- * Context: any.
- * Return: the count, over all CPUs.
- */
-unsigned long kdn_capture_noted(void)
-{
-	return kdn_sum(offsetof(struct kdn_ring, noted));
-}
-
-/**
- * kdn_capture_lost - removals of which not all nodes went into a ring
- *
- * Context: any.
- * Return: the count, over all CPUs.
- */
-unsigned long kdn_capture_lost(void)
-{
-	return kdn_sum(offsetof(struct kdn_ring, lost));
 }
 
 /**

@@ -13,7 +13,6 @@
 #include <linux/fsnotify.h>
 #include <linux/kernfs.h>
 #include <linux/mount.h>
-#include <linux/ptrace.h>
 
 #include "config.h"
 
@@ -50,18 +49,6 @@ static inline bool kdn_removing(const struct kernfs_node *kn)
 	return READ_ONCE(kn->flags) & KERNFS_REMOVING;
 #else
 	return atomic_read(&kn->active) < 0;
-#endif
-}
-
-/* Where a function that was just entered returns to; 0 if nobody knows. */
-static inline unsigned long kdn_return_address(struct pt_regs *regs)
-{
-#if defined(CONFIG_X86)
-	return *(unsigned long *)kernel_stack_pointer(regs);
-#elif defined(CONFIG_ARM64)
-	return procedure_link_pointer(regs);
-#else
-	return 0;
 #endif
 }
 

@@ -7,11 +7,11 @@
  * dies.
  */
 #include <linux/dcache.h>
-#include <linux/err.h>
 #include <linux/fs.h>
 #include <linux/fsnotify.h>
-#include <linux/mutex.h>
+#include <linux/rcupdate.h>
 #include <linux/seqlock.h>
+#include <linux/spinlock.h>
 
 #include "internal.h"
 #include "trace.h"
@@ -19,147 +19,139 @@
 /* The references on an inode that has marks, no dentry, and the caller. */
 #define KDN_INODE_REFS	2
 
-/* The worker and the resync may come to the same inode. */
-static DEFINE_MUTEX(kdn_deliver_mutex);
+/* To pass more dentries under locks would take too long. */
+#define KDN_DENTRIES_MAX	16384
 
-/* To pass more children under a lock would take too long. */
-#define KDN_CHILDREN_MAX	16384
-
-/*
- * The next directory within one, after @child if that is still there.  -E2BIG if
- * it has too many children to look, -EXDEV if the next one is none of its own
- * any more: with the directory all that was in it is out.
- */
-static struct dentry *kdn_next_dir(struct dentry *dir, struct dentry *child)
+/* The next directory within @dir, after @child.  Both lists are under d_lock. */
+static struct dentry *kdn_next_dir(struct dentry *dir, struct dentry *child,
+				   unsigned int *passed)
 {
-	int passed = 0;
-
-	spin_lock(&dir->d_lock);
-	if (child && READ_ONCE(child->d_parent) != dir)
-		child = NULL;
-	while ((child = kdn_child(dir, child))) {
-		if (++passed > KDN_CHILDREN_MAX) {
-			child = ERR_PTR(-E2BIG);
+	while ((child = kdn_child(dir, child)) && ++*passed < KDN_DENTRIES_MAX)
+		/* One that was killed keeps its place until RCU lets it go. */
+		if (d_is_dir(child) && !(child->d_flags & DCACHE_DENTRY_KILLED))
 			break;
-		}
-		if (!d_is_dir(child))
-			continue;
-		spin_lock_nested(&child->d_lock, DENTRY_D_LOCK_NESTED);
-		/* One may just be deleted, or freed, and is below zero then. */
-		if (d_is_dir(child) && child->d_lockref.count >= 0) {
-			bool out = kdn_node_out(d_inode(child)->i_private);
-
-			if (out)
-				dget_dlock(child);
-			spin_unlock(&child->d_lock);
-			if (!out)
-				child = ERR_PTR(-EXDEV);
-			break;
-		}
-		spin_unlock(&child->d_lock);
-	}
-	spin_unlock(&dir->d_lock);
 	return child;
 }
 
 /*
- * Has anybody a reference on a directory but its children, and we @refs?  A path
- * walk that is here under RCU, without one, has to begin anew from what it holds:
- * nobody gets a reference under d_lock, and who got one compares d_seq then.
+ * Does anyone hold a reference on @dir besides its children and our @refs?  Under
+ * its d_lock.  A path walk that is here under RCU, without a reference, has to
+ * begin anew: d_seq tells it so when it tries to get one.
+ *
+ * A directory within that is none of its own any more counts, too: what was moved
+ * elsewhere before the removal has its dentry here until the next lookup, and
+ * leads up to here.
  */
-static bool kdn_dir_held(struct dentry *dir, int refs)
+static bool kdn_dir_held(struct dentry *dir, int refs, unsigned int *passed)
 {
+	struct inode *inode = d_inode(dir);
 	struct dentry *child = NULL;
 	int children = 0;
-	bool held;
 
-	spin_lock(&dir->d_lock);
 	write_seqcount_invalidate(&dir->d_seq);
-	while (children <= KDN_CHILDREN_MAX && (child = kdn_child(dir, child)))
+	while ((child = kdn_child(dir, child)) && ++*passed < KDN_DENTRIES_MAX)
 		children++;
-	held = dir->d_lockref.count > children + refs;
-	spin_unlock(&dir->d_lock);
-	return held;
+	return dir->d_lockref.count > children + refs ||
+	       (inode && !kdn_node_out(inode->i_private));
 }
 
 /*
  * A mark of dnotify must be gone before its directory's other marks are
  * destroyed: the kernel has it as a BUG_ON().  It goes when the directory is
- * closed.  So a directory that somebody has open, or works in, or can come back
+ * closed.  So a directory that a program has open, or works in, or can come back
  * to by '..' from one within, is told when that is over, as on tmpfs.  A file
  * that is open in it holds it, too, but leads nowhere.
  *
- * If this says that it is not open, it will not be: kernfs lets no lookup pass
- * that finds a directory removed, so who is within can only move up, and is met
- * there, as the innermost directories are looked at first; be it on a path walk
- * without references.  Nothing is pruned: who is within could make new dentries
- * faster than that.
+ * If this says that it is not open, it will not be.  kernfs lets no lookup pass
+ * that finds a directory removed, so a program that is within can only move up,
+ * and is met there: the innermost directories are looked at first.  Nothing is
+ * pruned: a program that is within could make new dentries faster than that.
  *
- * What was moved out of it before the removal may have its dentry here until
- * the next lookup moves that, too: it is open as long.  When any dentry was
- * moved, be it elsewhere, one may have been missed, or the way up may not be the
- * way down any more: it is open, this time.
+ * If any dentry was moved meanwhile, the walk may have missed a directory, or
+ * come up elsewhere than it went down.  Then it is done again, and keeps others
+ * from moving dentries: like d_walk() of fs/dcache.c, which has the same locks.
  */
-static bool kdn_dir_open(struct dentry *dir)
+static bool kdn_dir_open(struct dentry *top)
 {
-	struct dentry *pos, *done = NULL;
-	unsigned int seq;
-	bool open;
+	struct dentry *dir, *child;
+	unsigned int passed;
+	bool open = false;
+	int seq = 0;
 
-	if (!d_is_dir(dir))
+	if (!d_is_dir(top))
 		return false;
-	seq = read_seqbegin(&rename_lock);
-	/* There is a reference on @pos, which has one on its parent, and so on. */
-	for (pos = dget(dir);;) {
-		struct dentry *next = kdn_next_dir(pos, done);
-
-		dput(done);
-		done = NULL;
-		cond_resched();
-		open = IS_ERR(next);
-		if (open)
-			break;
-		if (next) {
-			dput(pos);
-			pos = next;
+again:
+	passed = 0;
+	child = NULL;
+	dir = top;
+	read_seqbegin_or_lock(&rename_lock, &seq);
+	/* What we come up from may be killed, but not freed. */
+	rcu_read_lock();
+	spin_lock(&dir->d_lock);
+	for (;;) {
+		child = kdn_next_dir(dir, child, &passed);
+		if (child) {
+			spin_unlock(&dir->d_lock);
+			dir = child;
+			child = NULL;
+			spin_lock(&dir->d_lock);
 			continue;
 		}
-		/* The caller has a reference on @dir. */
-		open = kdn_dir_held(pos, pos == dir ? 2 : 1);
-		if (open || pos == dir)
+		/* The caller has a reference on @top. */
+		open = kdn_dir_held(dir, dir == top, &passed) ||
+		       passed >= KDN_DENTRIES_MAX;
+		if (open || dir == top)
 			break;
-		done = pos;
-		pos = dget_parent(done);
-		open = read_seqretry(&rename_lock, seq);
-		if (open)
+		child = dir;
+		dir = child->d_parent;
+		spin_unlock(&child->d_lock);
+		spin_lock(&dir->d_lock);
+		if (need_seqretry(&rename_lock, seq))
 			break;
 	}
-	dput(done);
-	dput(pos);
-	return open || read_seqretry(&rename_lock, seq);
+	spin_unlock(&dir->d_lock);
+	rcu_read_unlock();
+	if (!open && need_seqretry(&rename_lock, seq)) {
+		seq = 1;
+		goto again;
+	}
+	done_seqretry(&rename_lock, seq);
+	return open;
 }
 
 /*
  * Will the VFS tell of this inode when its last dentry dies?  kernfs clears the
- * link count just after it unlinks the node, in one go under its lock: after
- * passing through that, it has.  A stat() of a directory that somebody holds
- * brings its count back; then the VFS does not tell, and marks on the superblock
- * alone are not told.
+ * link count just after it unlinks the node, without letting go of its lock in
+ * between.  A stat() of a directory that somebody holds brings the count back;
+ * then the VFS does not tell, and marks on the superblock alone are not told.
  */
 static bool kdn_vfs_tells(struct inode *inode)
 {
 	if (!kdn_selftest_native())
 		return false;
 	if (READ_ONCE(inode->i_nlink))
-		kdn_super_pass(inode->i_sb);
+		kdn_node_pass(inode->i_private);
 	return !READ_ONCE(inode->i_nlink);
 }
 
-static enum kdn_told __kdn_deliver(struct inode *inode, bool first)
+/**
+ * kdn_deliver - tell an inode's watchers that its file is gone
+ * @inode: the inode of a node that is out and settled; the caller holds a
+ *         reference on it and keeps its superblock active
+ * @first: marks on the superblock were not told of the node before
+ *
+ * inotify readers get IN_DELETE_SELF, where they asked for it, and IN_IGNORED;
+ * the watches are gone.
+ *
+ * Context: the worker; may sleep; nothing of kernfs and no superblock is locked.
+ * Return: see &enum kdn_told.
+ */
+enum kdn_told kdn_deliver(struct inode *inode, bool first)
 {
 	struct super_block *sb = inode->i_sb;
 	enum kdn_told told = KDN_TOLD;
 	bool vfs_telling, vfs_tells, watched, tell_sb;
+	bool found = kdn_inode_watched(inode);
 	struct dentry *alias;
 
 	/*
@@ -205,34 +197,9 @@ static enum kdn_told __kdn_deliver(struct inode *inode, bool first)
 			set_nlink(inode, 1);
 	}
 	dput(alias);
-	return told;
-}
-
-/**
- * kdn_deliver - tell an inode's watchers that its file is gone
- * @inode: the inode of a node that is out and settled; the caller holds a
- *         reference on it and keeps its superblock active
- * @first: the node was not looked for before: tell marks on the superblock too
- *
- * inotify readers get IN_DELETE_SELF, where they asked for it, and IN_IGNORED;
- * the watches are gone.
- *
- * Context: process, may sleep; nothing of kernfs and no superblock is locked.
- * Return: see &enum kdn_told.
- */
-enum kdn_told kdn_deliver(struct inode *inode, bool first)
-{
-	bool watched;
-	enum kdn_told told;
-
-	mutex_lock(&kdn_deliver_mutex);
-	watched = kdn_inode_watched(inode);
-	told = __kdn_deliver(inode, first);
-	mutex_unlock(&kdn_deliver_mutex);
-
 	if (told == KDN_TOLD)
-		atomic_long_inc(&kdn_counters.delivered);
-	if (told == KDN_TOLD || (watched && told == KDN_NOBODY))
-		atomic_long_inc(&kdn_counters.found);
+		kdn_count(&kdn_counters.delivered);
+	if (told == KDN_TOLD || (found && told == KDN_NOBODY))
+		kdn_count(&kdn_counters.found);
 	return told;
 }

@@ -39,14 +39,20 @@ static const char * const kdn_symbols[] = {
 
 static DEFINE_PER_CPU(unsigned long, kdn_removals);
 
+/*
+ * The references on a file without an inode when kernfs removes it by its name.
+ * No other caller removes a file that can have an inode.
+ */
+static int kdn_file_refs;
+
 /* The probe is proved, and all that its handler needs is set up. */
 static bool kdn_armed;
 
 /*
- * Context: see kdn_capture(); until it is armed, at the entry of whatever
- * function is on trial.  This is the beginning of the removal, and runs for each
- * file of a cgroup that goes.  Most of them have no inode and are of no further
- * interest, so that is asked first.
+ * Context: see kdn_capture(); until the probe is armed, the entry of whatever
+ * function is on trial.  This runs at the beginning of each removal, so for each
+ * file of a cgroup.  Most files have no inode and are of no further interest:
+ * that is asked first, see kdn_capture().
  *
  * A node without a parent is the root of a hierarchy without superblocks; one
  * that is not linked was removed before.
@@ -54,29 +60,26 @@ static bool kdn_armed;
 static int kdn_hook_hit(struct kprobe *p, struct pt_regs *regs)
 {
 	struct kernfs_node *kn = (void *)regs_get_kernel_argument(regs, 0);
-	int held = 0;
 
 	/* Pairs with the release in kdn_hook_arm(). */
 	if (unlikely(!smp_load_acquire(&kdn_armed))) {
-		kdn_selftest_hit(kn, regs);
+		kdn_selftest_hit(kn);
 		return 0;
 	}
 	this_cpu_inc(kdn_removals);
 	if (!kn)
 		return 0;
-	if (kdn_return_address(regs) == kdn_remover.caller)
-		held = kdn_remover.held;
-	if (kernfs_type(kn) != KERNFS_DIR && !kdn_may_have_inode(kn, held))
+	if (kernfs_type(kn) != KERNFS_DIR && atomic_read(&kn->count) <= kdn_file_refs)
 		return 0;
 	if (kdn_parent(kn) && !RB_EMPTY_NODE(&kn->rb))
-		kdn_capture(kn, held);
+		kdn_capture(kn);
 	return 0;
 }
 NOKPROBE_SYMBOL(kdn_hook_hit);
 
 static struct kprobe kdn_kprobe;
 
-/* It was seen to fire, when that was last tried. */
+/* The probe was seen to fire when that was last tried. */
 static bool kdn_firing = true;
 
 /* Probe a function, and leave the probe there if it is the one. */
@@ -92,11 +95,10 @@ static int kdn_hook_probe(const char *name)
 	if (err == -ENOENT || err == -ENOMEM)
 		return err;
 	if (err) {
-		pr_err("the probe on %s could not be registered: error %d\n",
-		       name, err);
+		pr_err("this kernel refuses a probe on %s: error %d\n", name, err);
 		return err;
 	}
-	err = kdn_selftest(name);
+	err = kdn_selftest(name, &kdn_file_refs);
 	if (err)
 		unregister_kprobe(&kdn_kprobe);
 	return err;
@@ -156,6 +158,8 @@ void kdn_hook_arm(void)
  */
 void kdn_hook_disarm(void)
 {
+	/* Before the probe is gone, for kdn_hook_try() not to take it for dead. */
+	WRITE_ONCE(kdn_armed, false);
 	unregister_kprobe(&kdn_kprobe);
 }
 
@@ -173,23 +177,25 @@ const char *kdn_hook_symbol(void)
 /**
  * kdn_hook_try - see whether the probe still fires
  *
- * It may be in place and never hit: all probes can be switched off, and this
- * one is not told.
+ * The probe may be in place and never be hit: if all probes are switched off,
+ * this one's owner is not told.
  *
- * Context: process, may sleep; one at a time.
+ * Context: the worker; may sleep.
  */
 void kdn_hook_try(void)
 {
 	unsigned long before = kdn_hook_removals() + kdn_hook_missed();
 	bool firing;
 
-	/* Without memory for that it is tried the next time. */
+	/* Without memory for a file to remove, try again the next time. */
 	if (kdn_selftest_remove())
 		return;
-	/* Other removals do as well. */
+	/* Any other removal proves it just as well. */
 	firing = kdn_hook_removals() + kdn_hook_missed() != before;
+	if (!READ_ONCE(kdn_armed))
+		return;
 	if (!firing && kdn_firing)
-		pr_warn("removals are not seen any more, watchers will be told by walks only: kprobes were switched off; try 1 in debugfs, kprobes/enabled, and sysctl kernel.ftrace_enabled=1\n");
+		pr_warn("kprobes are switched off: removals are no longer seen at once, watchers hear at the next resync; try 1 in debugfs, kprobes/enabled, and sysctl kernel.ftrace_enabled=1\n");
 	if (firing && !kdn_firing)
 		pr_info("removals are seen again\n");
 	WRITE_ONCE(kdn_firing, firing);

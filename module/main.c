@@ -8,22 +8,18 @@
  */
 #include <linux/init.h>
 #include <linux/module.h>
-#include <linux/workqueue.h>
 
 #include "internal.h"
 
 #define CREATE_TRACE_POINTS
 #include "trace.h"
 
-/* The worker's and the resync's. */
-struct workqueue_struct *kdn_wq;
-
 static int __init kdn_init(void)
 {
 	int err;
 
 	/* 1. What the user asked for. */
-	err = kdn_resync_init();
+	err = kdn_walk_init();
 	if (err)
 		return err;
 	err = kdn_capture_init();
@@ -42,29 +38,24 @@ static int __init kdn_init(void)
 		goto err_super;
 
 	/* 3. What the handler relies on. */
-	err = kdn_worker_init();
-	if (err)
-		goto err_hook;
-	err = -ENOMEM;
-	kdn_wq = alloc_workqueue(KBUILD_MODNAME, WQ_UNBOUND | WQ_SYSFS, 0);
-	if (!kdn_wq)
-		goto err_worker;
 	err = kdn_status_init();
 	if (err)
-		goto err_wq;
+		goto err_hook;
+	err = kdn_worker_init();
+	if (err)
+		goto err_status;
 
-	/* 4. From here on removals are seen; then what came before. */
+	/* 4. From here on removals are seen; a walk finds what came before. */
 	kdn_hook_arm();
-	kdn_resync_start();
+	kdn_worker_kick();
 
 	pr_info("watchers of removed kernfs files will be told; probing %s, %s native support\n",
 		kdn_hook_symbol(), kdn_selftest_native() ? "with" : "without");
 	return 0;
 
-err_wq:
-	destroy_workqueue(kdn_wq);
-err_worker:
-	kdn_worker_exit();
+err_status:
+	kdn_status_remove();
+	kdn_status_exit();
 err_hook:
 	kdn_hook_disarm();
 err_super:
@@ -81,18 +72,13 @@ static void __exit kdn_exit(void)
 {
 	/* 1. Programs are told that it goes while they can be. */
 	kdn_status_remove();
-	/* 2. Nobody tries any more whether the probe fires. */
-	kdn_resync_stop();
-	/* 3. No handler runs, and none will.  handoff.pml: disarm */
+	/* 2. No handler runs, and none will.  handoff.pml: disarm */
 	kdn_hook_disarm();
-	/* 4. No wake-up of the worker is on its way.  handoff.pml: sync */
+	/* 3. No wake-up of the worker is on its way.  handoff.pml: sync */
 	kdn_capture_sync();
-	/* 5. The worker has served what is out, and holds no node. */
+	/* 4. The worker has told what is out, and holds no node. */
 	kdn_worker_exit();
-	/* 6. The worker can't start a resync any more; none runs. */
-	kdn_resync_exit();
-	/* 7. Nothing is left to run. */
-	destroy_workqueue(kdn_wq);
+	/* 5. Nothing is left to run. */
 	kdn_status_exit();
 	kdn_super_exit();
 	kdn_capture_exit();

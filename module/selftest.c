@@ -2,10 +2,10 @@
 /*
  * selftest.c - nothing is believed about this kernel until it was seen
  *
- * At load: do kprobes fire?  Does the function to be probed get the node that
- * is removed as its first argument, once, at the beginning of the removal?
- * Does the kernel clear the link count of a removed node's inode, that is, has
- * it support of its own?  The nodes are the module's own, in sysfs.
+ * At load: does the function to be probed get the node that is removed as its
+ * first argument, once, at the beginning of the removal?  Does the kernel clear
+ * the link count of a removed node's inode, that is, has it support of its own?
+ * The nodes are the module's own, in sysfs.
  */
 #include <linux/err.h>
 #include <linux/fcntl.h>
@@ -39,7 +39,6 @@ static bool kdn_native;
  * @linked: @kn was linked and active then
  * @alone: nobody but the trial had a reference on it just before
  * @refs: the references on @kn then
- * @caller: where the function would have returned to
  */
 struct kdn_proof {
 	struct kernfs_node *kn;
@@ -48,58 +47,22 @@ struct kdn_proof {
 	bool linked;
 	bool alone;
 	int refs;
-	unsigned long caller;
 };
 
 static struct kdn_proof kdn_proof;
 
-struct kdn_remover kdn_remover;
-
-/* Something of our own to probe, for the question whether probes fire. */
-static noinline void kdn_canary(void)
-{
-	/* Not so empty that the call could be left out. */
-	barrier();
-}
-
-static bool kdn_canary_fired;
-
-static int kdn_canary_hit(struct kprobe *p, struct pt_regs *regs)
-{
-	WRITE_ONCE(kdn_canary_fired, true);
-	return 0;
-}
-NOKPROBE_SYMBOL(kdn_canary_hit);
-
-static int kdn_test_kprobes(void)
-{
-	struct kprobe kp = {
-		.symbol_name = KBUILD_MODNAME ":kdn_canary",
-		.pre_handler = kdn_canary_hit,
-	};
-	int err = register_kprobe(&kp);
-
-	if (err == -ENOMEM)
-		return err;
-	if (!err) {
-		kdn_canary();
-		unregister_kprobe(&kp);
-	}
-	if (!err && READ_ONCE(kdn_canary_fired))
-		return 0;
-	if (err)
-		pr_err("this kernel takes no kprobes, maybe it is built without: error %d\n", err);
-	else
-		pr_err("kprobes are switched off: see debugfs, kprobes/enabled, and sysctl kernel.ftrace_enabled\n");
-	return -EOPNOTSUPP;
-}
-
-/*
- * Remove a file and look at its inode.  A mount of our own does not depend on
+/**
+ * kdn_selftest_init - learn how to know a superblock of kernfs, and whether this
+ *                     kernel has native support
+ *
+ * Removes a file and looks at its inode.  A mount of our own does not depend on
  * where, or whether, the caller of insmod sees sysfs; it lasts until insmod
  * returns, when the last reference on the file goes.
+ *
+ * Context: process, may sleep.
+ * Return: 0, or an error with a line in the log.
  */
-static int kdn_test_native(void)
+int kdn_selftest_init(void)
 {
 	struct file_system_type *type = get_fs_type("sysfs");
 	struct vfsmount *mnt;
@@ -137,27 +100,12 @@ out_type:
 }
 
 /**
- * kdn_selftest_init - learn what this kernel can do
- *
- * Context: process, may sleep.
- * Return: 0; -ENOMEM; -EOPNOTSUPP if kprobes do not fire, or another error, with
- * a line in the log.
- */
-int kdn_selftest_init(void)
-{
-	int err = kdn_test_kprobes();
-
-	return err ? err : kdn_test_native();
-}
-
-/**
  * kdn_selftest_hit - look at a call of the function on trial
  * @kn: its first argument, whatever that is: not followed unless it is our node
- * @regs: the registers at its entry
  *
  * Context: the kprobe's handler, until the probe is armed.
  */
-void kdn_selftest_hit(struct kernfs_node *kn, struct pt_regs *regs)
+void kdn_selftest_hit(struct kernfs_node *kn)
 {
 	WRITE_ONCE(kdn_proof.fired, true);
 	/* Pairs with the release in kdn_trial_begin(). */
@@ -167,14 +115,13 @@ void kdn_selftest_hit(struct kernfs_node *kn, struct pt_regs *regs)
 	kdn_proof.linked = atomic_read(&kn->active) >= 0 &&
 			   !RB_EMPTY_NODE(&kn->rb);
 	kdn_proof.refs = atomic_read(&kn->count);
-	kdn_proof.caller = kdn_return_address(regs);
 }
 NOKPROBE_SYMBOL(kdn_selftest_hit);
 
 /*
  * From here on the removal of @kn is looked for; takes over a reference on it.
  * Others remove nodes meanwhile: of those it is noted only that the probe fired.
- * (Of a wrong function, others may call it for @kn: more hits than one, mostly.)
+ * (Others may call a wrong function for @kn: mostly that makes more hits than one.)
  */
 static void kdn_trial_begin(struct kernfs_node *kn)
 {
@@ -231,16 +178,21 @@ static int kdn_prove(const char *symbol, int (*try)(void))
 	}
 	if (kdn_proof.hits == 1 && kdn_proof.linked)
 		return 0;
-	pr_err("the proof failed: %s %s when a file was removed; it is not the function to probe\n",
-	       symbol, !READ_ONCE(kdn_proof.fired) ? "was not called" :
-	       !kdn_proof.hits ? "did not get its node as first argument" :
-	       "got its node, but not once and at the beginning,");
+	if (!READ_ONCE(kdn_proof.fired))
+		pr_err("the proof failed: %s was not seen to be called when a file was removed: kprobes are switched off (see kprobes/enabled in debugfs, and sysctl kernel.ftrace_enabled), or it is not the function to probe\n",
+		       symbol);
+	else
+		pr_err("the proof failed: %s %s when a file was removed; it is not the function to probe\n",
+		       symbol, kdn_proof.hits ?
+		       "got its node, but not once and at the beginning," :
+		       "did not get its node as first argument");
 	return -ENXIO;
 }
 
 /**
  * kdn_selftest - prove that a function is the one to probe
  * @symbol: its name, for the log; a probe on it calls kdn_selftest_hit()
+ * @refs: gets the references on a file without an inode that is removed by name
  *
  * Removes a file and a directory.  To pass, the function must have been called
  * with the node as first argument exactly once, when it was still linked and
@@ -250,36 +202,24 @@ static int kdn_prove(const char *symbol, int (*try)(void))
  * Return: 0; -ENOMEM; -ENXIO if it failed, or another error: these with a line
  * in the log.
  */
-int kdn_selftest(const char *symbol)
+int kdn_selftest(const char *symbol, int *refs)
 {
-	int err;
+	int err = kdn_prove(symbol, kdn_try_file);
 
-	kdn_remover = (struct kdn_remover) { };
-	err = kdn_prove(symbol, kdn_try_file);
-	if (!err) {
-		/*
-		 * What the caller held, which is one or none: without the
-		 * trial's own reference, and the one of every linked node.  If
-		 * somebody else had one, who has looked the file up or reads
-		 * the directory, this is no measure.
-		 */
-		int held = kdn_proof.refs - 2;
-
-		if (kdn_proof.alone && held <= 1 &&
-		    atomic_read(&kdn_proof.kn->count) == 1)
-			kdn_remover = (struct kdn_remover) {
-				.caller = kdn_proof.caller,
-				.held = held,
-			};
-	}
+	/*
+	 * All but the trial's own reference: that of every linked node, and the
+	 * remover's.  If somebody else may have had one, who looks the file up or
+	 * reads the directory, this is no measure.  Then the remover's does not
+	 * count: to take note of a file too many does no harm.
+	 */
+	*refs = 1;
+	if (!err && kdn_proof.alone && atomic_read(&kdn_proof.kn->count) == 1)
+		*refs = kdn_proof.refs - 1;
 	kdn_trial_end();
 	if (err)
 		return err;
 
 	err = kdn_prove(symbol, kdn_try_dir);
-	/* A tracer that diverts all returns makes all callers look the same. */
-	if (kdn_remover.caller == kdn_proof.caller)
-		kdn_remover = (struct kdn_remover) { };
 	kdn_trial_end();
 	return err;
 }

@@ -2,8 +2,8 @@
 /*
  * status.c - what an operator reads, in /sys/kernel/kernfs_delete_notify/
  *
- * One value a file.  That the directory is there tells a program that events
- * come; its removal is told like any other.
+ * One value a file.  The directory's presence tells programs that events will
+ * be delivered; its removal is told like any other.
  */
 #include <linux/kobject.h>
 #include <linux/sysfs.h>
@@ -22,23 +22,18 @@ static ssize_t name##_show(struct kobject *kobj,			\
 }									\
 static struct kobj_attribute kdn_##name = __ATTR_RO(name)
 
-static unsigned long kdn_count(atomic_long_t *counter)
-{
-	return atomic_long_read(counter);
-}
-
 KDN_STATUS(symbol, "%s", kdn_hook_symbol());
 KDN_STATUS(native, "%d", kdn_selftest_native());
 KDN_STATUS(armed, "%d", kdn_hook_armed());
 KDN_STATUS(removals, "%lu", kdn_hook_removals());
-KDN_STATUS(noted, "%lu", kdn_capture_noted());
-KDN_STATUS(overflows, "%lu", kdn_resync_lost());
+KDN_STATUS(noted, "%lu", kdn_capture_sum().noted);
+KDN_STATUS(overflows, "%lu", kdn_walk_lost());
 KDN_STATUS(missed, "%lu", kdn_hook_missed());
 KDN_STATUS(pending, "%u", kdn_worker_pending());
-KDN_STATUS(found, "%lu", kdn_count(&kdn_counters.found));
-KDN_STATUS(delivered, "%lu", kdn_count(&kdn_counters.delivered));
-KDN_STATUS(resyncs, "%lu", kdn_count(&kdn_counters.resyncs));
-KDN_STATUS(resync_found, "%lu", kdn_count(&kdn_counters.resync_found));
+KDN_STATUS(found, "%lu", READ_ONCE(kdn_counters.found));
+KDN_STATUS(delivered, "%lu", READ_ONCE(kdn_counters.delivered));
+KDN_STATUS(resyncs, "%lu", READ_ONCE(kdn_counters.walks));
+KDN_STATUS(resync_found, "%lu", READ_ONCE(kdn_counters.walk_found));
 
 static struct attribute *kdn_attrs[] = {
 	&kdn_symbol.attr,
@@ -91,7 +86,7 @@ err:
 /**
  * kdn_status_remove - remove the directory and its files
  *
- * Context: process, may sleep.  On return nobody reads them any more.
+ * Context: process, may sleep.  On return nobody is reading them.
  */
 void kdn_status_remove(void)
 {
@@ -101,7 +96,7 @@ void kdn_status_remove(void)
 /**
  * kdn_status_exit - let go of the directory
  *
- * Context: process; it was removed, the worker and the resync are off.
+ * Context: process; it was removed, the worker is off.
  */
 void kdn_status_exit(void)
 {

@@ -12,7 +12,6 @@
 #include <linux/fsnotify.h>
 #include <linux/kernel.h>
 #include <linux/kobject.h>
-#include <linux/log2.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
 #include <linux/rcupdate.h>
@@ -23,7 +22,7 @@
 
 #define KDN_TYPES_MAX	8
 
-/* How often to list the superblocks, if there are more and more, or some go. */
+/* How often to list the superblocks of a type, if some of them go meanwhile. */
 #define KDN_TRIES_MAX	8
 
 #define KDN_TYPES	"sysfs,cgroup2,cgroup,resctrl"
@@ -34,7 +33,12 @@ MODULE_PARM_DESC(filesystems, "Kernfs users to serve, with commas between (defau
 
 static struct file_system_type *kdn_types[KDN_TYPES_MAX];
 static unsigned int kdn_nr_types;
-static unsigned int kdn_served;		/* &enum kdn_whose: what is among them */
+static unsigned int kdn_whose_served;	/* a set of &enum kdn_whose */
+
+struct kdn_supers kdn_supers;
+
+/* The superblock that was met last is not the last of its type, or had no room. */
+static bool kdn_supers_cut;
 
 /**
  * kdn_node_out - is a node's removal over?
@@ -61,7 +65,7 @@ bool kdn_node_out(struct kernfs_node *kn)
 
 /**
  * kdn_node_whose - whose superblocks may have a node's inodes?
- * @kn: the node, which is being removed, with a reference
+ * @kn: the node, removed, with a reference
  *
  * The hierarchy of sysfs is there for ever, so its root is the same whenever it
  * is asked for.  Others come and go, and an address may be used again.
@@ -77,22 +81,24 @@ enum kdn_whose kdn_node_whose(struct kernfs_node *kn)
 
 /**
  * kdn_node_served - may a node be one of a filesystem that is served?
- * @kn: the node, which is being removed, with a reference
+ * @kn: the node, removed, with a reference
  *
  * Context: any.
  * Return: whether it may.
  */
 bool kdn_node_served(struct kernfs_node *kn)
 {
-	return kdn_served & kdn_node_whose(kn);
+	return kdn_whose_served & kdn_node_whose(kn);
 }
 
 /**
- * kdn_node_pass - pass once through the lock of a node's hierarchy
- * @kn: the node, which is being removed, with a reference
+ * kdn_node_pass - wait until kernfs's lock is let go of
+ * @kn: the node, removed, with a reference
  *
- * What somebody holds kernfs's lock for is over on return, or has let go of it
- * to wait for the users of a node.
+ * On return, whoever held the lock of the node's hierarchy at the call is done
+ * with its removal, or has let go of the lock to wait for the users of a node.
+ * The lock itself is private to kernfs.  A lookup takes it for reading, and of
+ * what is exported nothing does less.
  *
  * Context: process, may sleep.
  */
@@ -102,31 +108,13 @@ void kdn_node_pass(struct kernfs_node *kn)
 	struct kernfs_node *dir = kdn_node_whose(kn) == KDN_SYSFS ?
 				  kernel_kobj->sd : kdn_parent(kn);
 
-	/* A lookup takes the lock for reading; there is no such name. */
+	/* There is no such name. */
 	kernfs_put(kernfs_find_and_get(dir, ""));
 }
 
-/**
- * kdn_super_root - the node at the root of a superblock's hierarchy
- * @sb: the superblock, a kernfs one, active
- *
- * Context: any.
- * Return: the node; it lives as long as the superblock.
- */
-struct kernfs_node *kdn_super_root(struct super_block *sb)
+static struct kernfs_node *kdn_super_root(struct super_block *sb)
 {
 	return d_inode(sb->s_root)->i_private;
-}
-
-/**
- * kdn_super_pass - pass once through the lock of a superblock's hierarchy
- * @sb: the superblock, a kernfs one, active
- *
- * Context: process, may sleep; see kdn_node_pass().
- */
-void kdn_super_pass(struct super_block *sb)
-{
-	kernfs_put(kernfs_find_and_get(kdn_super_root(sb), ""));
 }
 
 /*
@@ -163,26 +151,24 @@ static enum kdn_look kdn_super_look(struct super_block *sb,
 
 /**
  * kdn_supers_look - does anybody watch a removed node on any superblock?
- * @supers: the superblocks
  * @kn: the node, out, on which the caller holds a reference
- * @first: the node was not looked for before
+ * @first: marks on superblocks were not told of the node before
  * @inodes: gets the count of the node's inodes
  *
  * A mark on the whole superblock watches each of its inodes, but leaves no
- * trace of having been told: it counts on the first look only.
+ * trace of having been told.
  *
  * Context: any.
  * Return: see &enum kdn_look; the most of what the superblocks have.
  */
-enum kdn_look kdn_supers_look(const struct kdn_supers *supers,
-			      struct kernfs_node *kn, bool first, int *inodes)
+enum kdn_look kdn_supers_look(struct kernfs_node *kn, bool first, int *inodes)
 {
 	enum kdn_look most = KDN_NO_INODE;
 	unsigned int i;
 
 	*inodes = 0;
-	for (i = 0; i < supers->nr; i++) {
-		enum kdn_look look = kdn_super_look(supers->sb[i], kn, first);
+	for (i = 0; i < kdn_supers.nr; i++) {
+		enum kdn_look look = kdn_super_look(kdn_supers.sb[i], kn, first);
 
 		*inodes += look != KDN_NO_INODE;
 		most = max(most, look);
@@ -212,25 +198,23 @@ struct inode *kdn_super_inode(struct super_block *sb, struct kernfs_node *kn)
 }
 
 /**
- * kdn_supers_in_hand - could somebody place a watch on a removed node?
- * @supers: the superblocks
+ * kdn_supers_in_hand - could a program still place a watch on a removed node?
  * @kn: the node, out, on which the caller holds a reference
  *
- * A dentry that is only cached leads nobody to the inode any more.  One that is
- * in use does: by an open file, or by a path lookup that is not over.
+ * A dentry that is only cached leads no program to the inode any more.  One that
+ * is in use does: an open file uses it, or a path lookup that is not over.
  *
  * Context: process, may sleep.
  * Return: whether there is a dentry in use, or more than one, or another
  * reference on an inode.
  */
-bool kdn_supers_in_hand(const struct kdn_supers *supers,
-			struct kernfs_node *kn)
+bool kdn_supers_in_hand(struct kernfs_node *kn)
 {
 	bool in_hand = false;
 	unsigned int i;
 
-	for (i = 0; i < supers->nr && !in_hand; i++) {
-		struct inode *inode = kdn_super_inode(supers->sb[i], kn);
+	for (i = 0; i < kdn_supers.nr && !in_hand; i++) {
+		struct inode *inode = kdn_super_inode(kdn_supers.sb[i], kn);
 		struct dentry *alias;
 
 		if (!inode)
@@ -244,25 +228,63 @@ bool kdn_supers_in_hand(const struct kdn_supers *supers,
 	return in_hand;
 }
 
-/* For iterate_supers_type(), which holds the superblock's s_umount. */
-static void kdn_super_add(struct super_block *sb, void *arg)
+static bool kdn_supers_room(void)
 {
-	struct kdn_supers *supers = arg;
+	unsigned int room = max(2 * kdn_supers.room, 8U);
+	struct super_block **sb;
 
-	supers->cut = READ_ONCE(sb->s_instances.next);
+	if (kdn_supers.nr < kdn_supers.room)
+		return true;
+	sb = krealloc(kdn_supers.sb, room * sizeof(*sb), GFP_KERNEL);
+	if (!sb)
+		return false;
+	kdn_supers.sb = sb;
+	kdn_supers.room = room;
+	return true;
+}
+
+/* For iterate_supers_type(), which holds the superblock's s_umount. */
+static void kdn_super_add(struct super_block *sb, void *without_room)
+{
+	kdn_supers_cut = READ_ONCE(sb->s_instances.next) != NULL;
 	if (sb->s_op != kdn_selftest_ops() || !kdn_sb_watched(sb))
 		return;
-	/* Without room they are only counted: see kdn_supers_get(). */
-	if (supers->nr >= supers->room) {
-		supers->nr++;
-		return;
-	}
 	/*
 	 * It has a root and can't lose it now, so it is active, and stays so:
 	 * an unmount meanwhile is completed by kdn_supers_put().
 	 */
-	if (atomic_inc_not_zero(&sb->s_active))
-		supers->sb[supers->nr++] = sb;
+	if (!kdn_supers_room())
+		*(bool *)without_room = true;
+	else if (atomic_inc_not_zero(&sb->s_active))
+		kdn_supers.sb[kdn_supers.nr++] = sb;
+}
+
+static void kdn_supers_put_from(unsigned int nr)
+{
+	while (kdn_supers.nr > nr)
+		deactivate_super(kdn_supers.sb[--kdn_supers.nr]);
+}
+
+/*
+ * iterate_supers_type() waits at a superblock that is being unmounted, and if
+ * that is off the list then, it goes no further.  So what it came to last must
+ * have been the end of the list.
+ */
+static int kdn_supers_get_type(struct file_system_type *type)
+{
+	unsigned int tries = KDN_TRIES_MAX, nr = kdn_supers.nr;
+	bool without_room = false;
+
+	while (tries--) {
+		kdn_supers_cut = !hlist_empty(&type->fs_supers);
+		iterate_supers_type(type, kdn_super_add, &without_room);
+		if (!kdn_supers_cut && !without_room)
+			return 0;
+		kdn_supers_put_from(nr);
+		if (without_room)
+			return -ENOMEM;
+	}
+	return -EAGAIN;
 }
 
 static enum kdn_whose kdn_type_whose(const struct file_system_type *type)
@@ -271,87 +293,50 @@ static enum kdn_whose kdn_type_whose(const struct file_system_type *type)
 }
 
 /**
- * kdn_supers_get - the superblocks of kernfs users that somebody watches
- * @supers: gets them; all zero the first time
- * @whose: of &enum kdn_whose, those to look at: it takes a while for each
+ * kdn_supers_get - have the superblocks that somebody watches in kdn_supers
+ * @whose: a set of &enum kdn_whose: only those are looked at, it takes a while
+ *         for each
+ *
+ * What is in the list already is not looked at again before kdn_supers_put().
  *
  * No lock of a superblock is held after this, only a reference that keeps it
  * active: events are not sent under a lock that their allocation could need.
  *
- * iterate_supers_type() waits at a superblock that is being unmounted, and if
- * that is off the list then, it goes no further.  So what it came to last must
- * have been the end of the list.
- *
- * Context: process, may sleep, also until a mount or unmount is over.
- * Return: 0; -ENOMEM; or -EAGAIN if too many were unmounted meanwhile.  After an
- * error there is nothing to put.
+ * Context: the worker; may sleep, also until a mount or unmount is over.
+ * Return: 0; -ENOMEM; or -EAGAIN if too many were unmounted meanwhile.
  */
-int kdn_supers_get(struct kdn_supers *supers, unsigned int whose)
+int kdn_supers_get(unsigned int whose)
 {
-	unsigned int tries = KDN_TRIES_MAX, i, nr;
+	unsigned int missing = whose & ~kdn_supers.whose, watched = 0, i;
 
-	while (tries--) {
-		supers->nr = 0;
-		supers->cut = false;
-		for (i = 0; i < kdn_nr_types && !supers->cut; i++) {
-			if (!(whose & kdn_type_whose(kdn_types[i])))
-				continue;
-			supers->cut = !hlist_empty(&kdn_types[i]->fs_supers);
-			iterate_supers_type(kdn_types[i], kdn_super_add,
-					    supers);
-		}
-		nr = supers->nr;
-		if (nr <= supers->room && !supers->cut)
-			return 0;
+	for (i = 0; i < kdn_nr_types && missing; i++) {
+		unsigned int nr = kdn_supers.nr;
+		int err;
 
-		supers->nr = min(nr, supers->room);
-		kdn_supers_put(supers);
-		if (nr <= supers->room)
+		if (!(missing & kdn_type_whose(kdn_types[i])))
 			continue;
-		/* Make room for some more than there were, and start over. */
-		kdn_supers_free(supers);
-		nr = roundup_pow_of_two(nr + 1);
-		supers->sb = kcalloc(nr, sizeof(*supers->sb), GFP_KERNEL);
-		if (!supers->sb)
-			return -ENOMEM;
-		supers->room = nr;
+		err = kdn_supers_get_type(kdn_types[i]);
+		if (err) {
+			kdn_supers_put();
+			return err;
+		}
+		if (kdn_supers.nr > nr)
+			watched |= kdn_type_whose(kdn_types[i]);
 	}
-	return -EAGAIN;
+	kdn_supers.whose |= missing;
+	WRITE_ONCE(kdn_supers.watched, (kdn_supers.watched & ~missing) | watched);
+	return 0;
 }
 
 /**
- * kdn_supers_put_last - give back the last one of what kdn_supers_get() took
- * @supers: the superblocks
+ * kdn_supers_put - let go of the superblocks in kdn_supers
  *
- * Context: process, may sleep: if it was unmounted meanwhile, it goes away here.
+ * Context: the worker; may sleep: what was unmounted meanwhile goes away here.
  */
-void kdn_supers_put_last(struct kdn_supers *supers)
+void kdn_supers_put(void)
 {
-	deactivate_super(supers->sb[--supers->nr]);
-}
-
-/**
- * kdn_supers_put - give back what kdn_supers_get() took
- * @supers: the superblocks; none afterwards
- *
- * Context: process, may sleep: what was unmounted meanwhile goes away here.
- */
-void kdn_supers_put(struct kdn_supers *supers)
-{
-	while (supers->nr)
-		kdn_supers_put_last(supers);
-}
-
-/**
- * kdn_supers_free - free the room for superblocks
- * @supers: none are in it
- *
- * Context: process.
- */
-void kdn_supers_free(struct kdn_supers *supers)
-{
-	kfree(supers->sb);
-	*supers = (struct kdn_supers) { };
+	kdn_supers_put_from(0);
+	kdn_supers.whose = 0;
 }
 
 static bool kdn_type_known(const struct file_system_type *type)
@@ -394,7 +379,7 @@ int kdn_super_init(void)
 		type = get_fs_type(name);
 		if (type && !kdn_type_known(type)) {
 			kdn_types[kdn_nr_types++] = type;
-			kdn_served |= kdn_type_whose(type);
+			kdn_whose_served |= kdn_type_whose(type);
 		} else if (type) {
 			module_put(type->owner);
 		} else if (named) {
@@ -412,10 +397,11 @@ int kdn_super_init(void)
 /**
  * kdn_super_exit - give the filesystem types back
  *
- * Context: process.
+ * Context: process; the worker is off.
  */
 void kdn_super_exit(void)
 {
+	kfree(kdn_supers.sb);
 	while (kdn_nr_types)
 		module_put(kdn_types[--kdn_nr_types]->owner);
 }

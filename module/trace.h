@@ -35,7 +35,7 @@ DECLARE_EVENT_CLASS(kdn_node,
 DEFINE_EVENT(kdn_node, kdn_noted,
 	     TP_PROTO(struct kernfs_node *kn), TP_ARGS(kn));
 
-/* A resync found a removed node whose watchers nobody had told. */
+/* The watchers of a node that only a walk (a resync) has found were told. */
 DEFINE_EVENT(kdn_node, kdn_resynced,
 	     TP_PROTO(struct kernfs_node *kn), TP_ARGS(kn));
 

@@ -1,207 +1,273 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * worker.c - take the noted nodes, wait until each is out, hand it on in order
+ * worker.c - take removed nodes, wait until each can be told, and tell, in order
  *
- * One work item does it all.  It works in rounds: take what the rings hold,
- * look for watchers of the nodes that are out, tell those for whom no earlier
- * event is on its way.  While nodes keep coming it stays on, so that the
- * handler need not wake it for each.
+ * Nodes come from the rings and from the walk.  One work item does all: it
+ * empties the rings, walks if a walk is due, and looks at each node whose time
+ * has come.  A node that can't be told yet waits for its next time.  The work
+ * item runs next when the first of them is due, or when the handler wakes it.
  */
 #include <linux/delay.h>
+#include <linux/hashtable.h>
 #include <linux/jiffies.h>
 #include <linux/kernel.h>
-#include <linux/mutex.h>
+#include <linux/list.h>
+#include <linux/rbtree.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
+#include <linux/timerqueue.h>
 #include <linux/workqueue.h>
 
 #include "internal.h"
 #include "trace.h"
 
 /*
- * When to look again for nodes that are not out yet, or not settled: soon at
- * first.  And how long to gather new ones: in a storm each look costs, and so
- * does each wake-up.  Where nobody watches anything nobody waits either.
+ * When to look again at a node that can't be told yet: half of the time that it
+ * has waited later, but at least so much.
  */
-#define KDN_POLL_MIN_US	50
-#define KDN_POLL_MAX_US	800
-#define KDN_POLL_IDLE_US	2000
-
-/* How long to rest while a removal or an earlier event takes its time. */
-#define KDN_REST_MIN	1
-#define KDN_REST_MAX	(HZ / 4)
-
-/*
- * After this long a node that is out, but which kdn_deliver() puts off, is left
- * to the resync.  And for so long it is remembered that somebody watched.
- */
-#define KDN_PATIENCE	(2 * HZ)
+#define KDN_WAIT_MIN		(50 * NSEC_PER_USEC)
+/* But not more than so much, until an eighth of the time it has waited is more. */
+#define KDN_WAIT_USUAL		(250 * NSEC_PER_MSEC)
+#define KDN_WAIT_MAX		(60LL * NSEC_PER_SEC)
 
 /*
  * A program that found the file just before its removal may place its watch
- * just after the worker looked.  So a node that somebody may still have in
- * hand is looked at once more, this much later, and again, up to so often, if
- * somebody has: the file may be open, or its finder have got no CPU or memory.
+ * just after the worker looked.  So a node that may still be in use is looked at
+ * again, this much later, and for as long as it is in use, up to so often.  The
+ * times are rounded up, for one wake-up to serve many nodes.
  */
-#define KDN_RELOOK	(HZ / 4)
-#define KDN_RELOOK_EARLY	(HZ / 16)	/* if the worker is up anyway */
-#define KDN_RELOOKS	8
+#define KDN_LATE		(250 * NSEC_PER_MSEC)
+#define KDN_LATE_ROUND		BIT(27)		/* ns, about an eighth of a second */
+#define KDN_LATE_LOOKS		8
 
-#define KDN_ITEMS_MAX	8192
+/* Shorter waits than this are slept through: to end the work item costs more. */
+#define KDN_NAP_US		800
+
+/*
+ * In a storm the work item stays on for a nap after it last found something, for
+ * the handlers not to have to wake it each time.  It is a storm if so many times
+ * in a row the work item was woken less than so long after it had ended.  (The
+ * removal of one cgroup may wake it twice, for a file and for the directory.)
+ */
+#define KDN_STORM_WAKES		3
+#define KDN_STORM_US		4000
+
+/* If nobody watches, the work item runs so much later: once for many removals. */
+#define KDN_KICK_IDLE		(HZ / 20)
+
+#define KDN_ITEMS_MAX		8192
 
 /**
- * enum kdn_todo - what a round decides for a node
- * @KDN_KEEP: nothing yet: come back in the next round
- * @KDN_LOOK: it is out: look who watches it
- * @KDN_TELL: tell them, as soon as what came before has been sent
- * @KDN_RELOOK_LATER: look once more after KDN_RELOOK
- * @KDN_DROP: done
- */
-enum kdn_todo {
-	KDN_KEEP,
-	KDN_LOOK,
-	KDN_TELL,
-	KDN_RELOOK_LATER,
-	KDN_DROP,
-};
-
-/**
- * struct kdn_item - a node in the worker's hands
+ * struct kdn_item - a node in the worker's hands: there is one item for it
+ * @waiting: when it is to be looked at, in the queue of those that wait
+ * @due: its place among those to be looked at in this round
+ * @by_node: its place in the table by node
+ * @by_dir: its place in the table of unsettled files by directory
  * @kn: the node, with a reference
- * @since: when it was seen to be out; until then, when last looked at
- * @barrier: what it waits for since it was KDN_SENDING first; 0 if it wasn't
- * @relooks: how often it was looked at before
- * @told: some of its watchers were told, marks on superblocks among them
- * @todo: see &enum kdn_todo
- * @order: see &enum kdn_order; of this round
+ * @since: when it was first seen; when it was first seen to be out
+ * @barrier: the barrier that it waits for; 0 for none
+ * @take: in which emptying of the rings it came
+ * @late: how often it was looked at for late watches, or is going to be
+ * @out: it was seen to be out
+ * @offered: it comes from a walk
+ * @sb_told: marks on superblocks were told, or may have been
  */
 struct kdn_item {
+	struct timerqueue_node waiting;
+	struct list_head due;
+	struct hlist_node by_node;
+	struct hlist_node by_dir;
 	struct kernfs_node *kn;
-	unsigned long since;
+	ktime_t since;
 	u32 barrier;
-	u8 relooks;
-	bool told;
-	enum kdn_todo todo;
-	enum kdn_order order;
+	unsigned int take;
+	u8 late;
+	bool out;
+	bool offered;
+	bool sb_told;
 };
 
-/* All the worker's own; the counts are read by the status files too. */
-static struct kdn_item *kdn_items;		/* to do, oldest first */
-static unsigned int kdn_nr_items;
-static struct kdn_item *kdn_relook;		/* a ring, oldest first */
-static unsigned int kdn_relook_head, kdn_relook_tail;
-static unsigned long kdn_dropped;		/* there was no room for these */
-static unsigned long kdn_rest = KDN_REST_MIN;
-static struct kdn_supers kdn_supers;
-static unsigned int kdn_watched;		/* &enum kdn_whose: not long ago */
-static unsigned long kdn_watched_at;		/* when a look last found that */
-
-/* Around a round, for who wants to know between two what is in hand. */
-static DEFINE_MUTEX(kdn_round_mutex);
+/**
+ * enum kdn_next - what is to be done with a node after a look at it
+ * @KDN_WAIT: it can't be told yet
+ * @KDN_LOOK_LATE: it is told, if it was watched; look for late watches
+ * @KDN_DONE: nothing
+ */
+enum kdn_next {
+	KDN_WAIT,
+	KDN_LOOK_LATE,
+	KDN_DONE,
+};
 
 static void kdn_worker(struct work_struct *work);
 static DECLARE_DELAYED_WORK(kdn_work, kdn_worker);
+static struct workqueue_struct *kdn_wq;
 
-static void kdn_drop(struct kernfs_node *kn)
+/* All the worker's own; the counts are read by the status files, too. */
+static LIST_HEAD(kdn_due);
+static struct timerqueue_head kdn_waiting;
+static DEFINE_HASHTABLE(kdn_by_node, 10);
+static DEFINE_HASHTABLE(kdn_unsettled, 8);
+static unsigned int kdn_nr_items;
+static unsigned int kdn_pending;	/* of these, not yet looked at for late watches */
+static unsigned int kdn_takes;		/* how often the rings were emptied */
+static unsigned long kdn_dropped;	/* unsettled nodes that there was no room for */
+static ktime_t kdn_now;		/* when this round began */
+static ktime_t kdn_rested;	/* when the work item last ended */
+static unsigned int kdn_wakes;	/* how often in a row it was woken soon after that */
+
+static bool kdn_is_dir(const struct kdn_item *item)
 {
-	kernfs_put(kn);
-	WRITE_ONCE(kdn_dropped, kdn_dropped + 1);
+	return kernfs_type(item->kn) == KERNFS_DIR;
 }
 
-static void kdn_add(struct kernfs_node *kn, unsigned int relooks)
+static void kdn_wait_until(struct kdn_item *item, ktime_t when)
 {
-	if (kdn_nr_items == KDN_ITEMS_MAX) {
-		kdn_drop(kn);
-		return;
+	timerqueue_init(&item->waiting);
+	item->waiting.expires = when;
+	timerqueue_add(&kdn_waiting, &item->waiting);
+}
+
+static void kdn_free(struct kdn_item *item)
+{
+	hash_del(&item->by_node);
+	hash_del(&item->by_dir);
+	kdn_nr_items--;
+	if (!item->late)
+		WRITE_ONCE(kdn_pending, kdn_pending - 1);
+	kernfs_put(item->kn);
+	kfree(item);
+}
+
+/*
+ * Make room: the node whose next look is the farthest away gives way, and a walk
+ * comes back for it then.  If it is unsettled, it counts as lost: its directory
+ * must wait until the walk has found it.
+ */
+static void kdn_make_room(void)
+{
+	struct rb_node *last = rb_last(&kdn_waiting.rb_root.rb_root);
+	struct kdn_item *item;
+
+	if (last) {
+		item = rb_entry(last, struct kdn_item, waiting.node);
+		timerqueue_del(&kdn_waiting, &item->waiting);
+	} else {
+		item = list_last_entry(&kdn_due, struct kdn_item, due);
+		list_del(&item->due);
 	}
-	kdn_items[kdn_nr_items] = (struct kdn_item) {
-		.kn = kn,
-		.since = jiffies,
-		.relooks = relooks,
-	};
-	WRITE_ONCE(kdn_nr_items, kdn_nr_items + 1);
+	if (hash_hashed(&item->by_dir))
+		WRITE_ONCE(kdn_dropped, kdn_dropped + 1);
+	else
+		kdn_walk_by(item->waiting.expires, kdn_node_whose(item->kn));
+	kdn_free(item);
 }
 
+/* Take over a reference on a node, once. */
+static void kdn_add(struct kernfs_node *kn, bool offered)
+{
+	unsigned long key = (unsigned long)kn;
+	struct kdn_item *item;
+
+	hash_for_each_possible(kdn_by_node, item, by_node, key) {
+		if (item->kn == kn) {
+			kernfs_put(kn);
+			return;
+		}
+	}
+	if (kdn_nr_items == KDN_ITEMS_MAX)
+		kdn_make_room();
+	/* It is small: to wait for memory is better than to lose the node. */
+	item = kzalloc(sizeof(*item), GFP_KERNEL | __GFP_NOFAIL);
+	item->kn = kn;
+	item->since = kdn_now;
+	item->take = kdn_takes;
+	item->offered = offered;
+	item->sb_told = offered;
+	hash_add(kdn_by_node, &item->by_node, key);
+	if (kernfs_type(kn) == KERNFS_FILE)
+		hash_add(kdn_unsettled, &item->by_dir,
+			 (unsigned long)kdn_parent(kn));
+	item->waiting.expires = kdn_now;
+	list_add_tail(&item->due, &kdn_due);
+	kdn_nr_items++;
+	WRITE_ONCE(kdn_pending, kdn_pending + 1);
+}
+
+/*
+ * A node from the rings.  Its remover may still hold kernfs's lock.  To wait for
+ * the lock is quicker than to look again and again, and takes no longer than this
+ * removal does: a remover that has to drain readers drops the lock first.  It
+ * serves all nodes of the removal.  If nobody watches, there is no hurry.
+ */
 static void kdn_keep(struct kernfs_node *kn)
 {
 	trace_kdn_noted(kn);
-	if (kdn_node_served(kn))
-		kdn_add(kn, 0);
-	else
+	if (!kdn_node_served(kn)) {
 		kernfs_put(kn);
-}
-
-static void kdn_relook_add(const struct kdn_item *item)
-{
-	if (kdn_relook_head - kdn_relook_tail == KDN_ITEMS_MAX) {
-		kdn_drop(item->kn);
 		return;
 	}
-	kdn_relook[kdn_relook_head++ % KDN_ITEMS_MAX] = (struct kdn_item) {
-		.kn = item->kn,
-		.since = jiffies,
-		.relooks = item->relooks + 1,
-	};
+	if (kdn_supers_watched(kdn_node_whose(kn)) && !kdn_node_out(kn))
+		kdn_node_pass(kn);
+	kdn_add(kn, false);
 }
 
-/* The jiffies until the oldest node of the relook ring is due, if there is one. */
-static unsigned long kdn_relook_due(void)
+/**
+ * kdn_worker_offer - take a node that a walk has found
+ * @kn: the node, removed; the caller keeps it from being freed
+ *
+ * Context: the worker, in kdn_walk(); may sleep.
+ */
+void kdn_worker_offer(struct kernfs_node *kn)
 {
-	unsigned long age;
-
-	age = jiffies - kdn_relook[kdn_relook_tail % KDN_ITEMS_MAX].since;
-	return age < KDN_RELOOK ? KDN_RELOOK - age : 0;
+	kernfs_get(kn);
+	kdn_add(kn, true);
 }
 
-static void kdn_relook_take(void)
+/*
+ * Has kernfs sent every event that it had queued for a file?  The list holds a
+ * reference until the event has been sent.  If all of the file's references are
+ * @known, no event is on its way.  A reference for another reason costs a barrier.
+ *
+ * A walk does not see files whose event is off the list but not yet sent.  So
+ * what the walk has found, their directory maybe, needs a barrier in any case.
+ */
+static bool kdn_settled(struct kdn_item *item, bool known)
 {
-	while (kdn_relook_head != kdn_relook_tail &&
-	       kdn_relook_due() <= KDN_RELOOK_EARLY) {
-		unsigned int oldest = kdn_relook_tail++ % KDN_ITEMS_MAX;
-
-		kdn_add(kdn_relook[oldest].kn, kdn_relook[oldest].relooks);
-	}
-}
-
-/* Marks on superblocks, which stay when they were told, are still to be told. */
-static bool kdn_first(const struct kdn_item *item)
-{
-	return !item->relooks && !item->told;
-}
-
-/* Somebody who does not watch a node, which is out, may do so yet. */
-static bool kdn_relook_worth(const struct kdn_item *item, bool held)
-{
-	if (!held || item->relooks >= KDN_RELOOKS)
+	if (kdn_order_queued(item->kn)) {
+		item->barrier = 0;
 		return false;
-	return !item->relooks || kdn_supers_in_hand(&kdn_supers, item->kn);
+	}
+	if (!item->offered && (known || kernfs_type(item->kn) != KERNFS_FILE))
+		return true;
+	if (!item->barrier)
+		item->barrier = kdn_order_begin();
+	return kdn_order_passed(item->barrier);
 }
 
-/* Who watches a node that is out, and must they read something else before? */
-static void kdn_look(struct kdn_item *item)
+/*
+ * May a directory be told?  A file's last IN_MODIFY goes to the watcher of its
+ * directory as well.  So the directory waits for the files that are at hand; if
+ * some were lost, for the walk that looks for them; and for those that another
+ * CPU has noted before it, which are in the rings by the next time that these
+ * are emptied.
+ */
+static bool kdn_files_settled(const struct kdn_item *dir)
 {
-	/* Before the inodes: one that goes meanwhile errs on the safe side. */
-	int refs = kdn_order_refs(item->kn);
-	bool held = atomic_read(&item->kn->count) > 1;
-	enum kdn_look look;
-	int inodes;
+	struct kdn_item *file;
 
-	look = kdn_supers_look(&kdn_supers, item->kn, kdn_first(item), &inodes);
-	/* An unwatched file counts: its directory's watcher hears of it too. */
-	if (inodes)
-		item->order = kdn_order(refs, inodes + 1);
-
-	if (look == KDN_WATCHED || item->order != KDN_SETTLED)
-		item->todo = KDN_TELL;
-	else if (kdn_relook_worth(item, held))
-		item->todo = KDN_RELOOK_LATER;
-	else
-		item->todo = KDN_DROP;
+	if (dir->take == kdn_takes || kdn_walk_behind())
+		return false;
+	hash_for_each_possible(kdn_unsettled, file, by_dir, (unsigned long)dir->kn)
+		if (kdn_parent(file->kn) == dir->kn)
+			return false;
+	return true;
 }
 
 /* Tell the watchers of a node on every superblock. */
-static void kdn_tell(struct kdn_item *item)
+static enum kdn_next kdn_tell(struct kdn_item *item)
 {
-	bool first = kdn_first(item), later = false;
+	bool told = false, later = false;
 	unsigned int i;
 
 	for (i = 0; i < kdn_supers.nr; i++) {
@@ -210,9 +276,13 @@ static void kdn_tell(struct kdn_item *item)
 		inode = kdn_super_inode(kdn_supers.sb[i], item->kn);
 		if (!inode)
 			continue;
-		switch (kdn_deliver(inode, first)) {
+		switch (kdn_deliver(inode, !item->sb_told)) {
 		case KDN_TOLD:
-			item->told = true;
+			told = true;
+			if (item->offered) {
+				trace_kdn_resynced(item->kn);
+				kdn_count(&kdn_counters.walk_found);
+			}
 			break;
 		case KDN_LATER:
 			later = true;
@@ -222,296 +292,184 @@ static void kdn_tell(struct kdn_item *item)
 		}
 		iput(inode);
 	}
-
-	if (!later) {
-		item->todo = !item->relooks ||
-			     (item->told && item->relooks < KDN_RELOOKS) ?
-			     KDN_RELOOK_LATER : KDN_DROP;
-	} else if (time_before(jiffies, item->since + KDN_PATIENCE)) {
-		item->todo = KDN_KEEP;
-	} else {
-		item->todo = KDN_DROP;
-		kdn_resync_soon();
-	}
+	item->sb_told |= told;
+	if (later)
+		return KDN_WAIT;
+	return told || !item->late ? KDN_LOOK_LATE : KDN_DONE;
 }
 
-/*
- * A file's last IN_MODIFY goes to the watcher of its directory as well.  The
- * directory waits for the files that are at hand, and if some were lost on the
- * way here, for the resync that looks for them.
- */
-static bool kdn_dir_may_go(struct kernfs_node *dir, bool unsettled)
+/* A node that is out: are there watchers to tell, and may they be told now? */
+static enum kdn_next kdn_look_at(struct kdn_item *item)
 {
-	unsigned int i;
+	struct kernfs_node *kn = item->kn;
+	/* Before the inodes: if one goes meanwhile, it counts as unknown. */
+	int refs = atomic_read_acquire(&kn->count);
+	enum kdn_look look;
+	int inodes;
 
-	if (kdn_resync_behind())
-		return false;
-	for (i = 0; unsettled && i < kdn_nr_items; i++)
-		if (kdn_items[i].order != KDN_SETTLED &&
-		    kdn_parent(kdn_items[i].kn) == dir)
-			return false;
-	return true;
+	/* Without another reference, no inode and no event on its way. */
+	if (refs == 1)
+		return KDN_DONE;
+	if (kdn_supers_get(kdn_node_whose(kn)))
+		return KDN_WAIT;
+	/* Nobody watches any file.  A walk finds who begins with it just now. */
+	if (!kdn_supers.nr) {
+		kdn_walk_by(ktime_add_ns(kdn_now, KDN_LATE), kdn_node_whose(kn));
+		return KDN_DONE;
+	}
+
+	look = kdn_supers_look(kn, !item->sb_told, &inodes);
+	/* An unwatched file's event is read, too, by its directory's watcher. */
+	if (inodes && !kdn_settled(item, refs <= inodes + 1))
+		return KDN_WAIT;
+	hash_del(&item->by_dir);
+
+	if (look == KDN_WATCHED) {
+		if (kdn_is_dir(item) && !kdn_files_settled(item))
+			return KDN_WAIT;
+		return kdn_tell(item);
+	}
+	if (item->late && !kdn_supers_in_hand(kn))
+		return KDN_DONE;
+	return KDN_LOOK_LATE;
 }
 
-/*
- * Let what is being sent be sent.  A node that is not queued needs one barrier,
- * be it passed in a later round.  Returns whether all nodes are settled.
- */
-static bool kdn_pass_barrier(void)
+static enum kdn_next kdn_look_now(struct kdn_item *item)
 {
-	bool sending = false, settled = true;
-	u32 barrier = 0;
-	unsigned int i;
+	struct kernfs_node *kn = item->kn;
 
-	for (i = 0; i < kdn_nr_items; i++) {
-		struct kdn_item *item = &kdn_items[i];
-
-		if (item->order == KDN_QUEUED)
-			item->barrier = 0;
-		if (item->order != KDN_SENDING)
-			continue;
-		sending = true;
-		if (item->barrier)
-			continue;
-		if (!barrier)
-			barrier = kdn_order_begin();
-		item->barrier = barrier;
-	}
-	if (sending)
-		kdn_order_wait(KDN_SENDING_US);
-	for (i = 0; i < kdn_nr_items; i++) {
-		struct kdn_item *item = &kdn_items[i];
-
-		if (item->order == KDN_SENDING &&
-		    kdn_order_passed(item->barrier))
-			item->order = KDN_SETTLED;
-		settled &= item->order == KDN_SETTLED;
-	}
-	return settled;
+	if (item->out)
+		return kdn_look_at(item);
+	/* What looks removed to a walk may be a file that cgroup hides for a while. */
+	if (item->offered && !kdn_removing(kn))
+		return KDN_DONE;
+	if (!kdn_node_out(kn))
+		return KDN_WAIT;
+	item->out = true;
+	item->since = kdn_now;
+	/*
+	 * In sysfs a directory's owner lets go of it just after the removal, and
+	 * without another reference no superblock has to be looked at: there may
+	 * be thousands.  So if it is held, come back a little later.
+	 */
+	if (kdn_is_dir(item) && atomic_read(&kn->count) > 1 &&
+	    kdn_node_whose(kn) == KDN_SYSFS)
+		return KDN_WAIT;
+	return kdn_look_at(item);
 }
 
-/*
- * Tell all that can be told.  @first_lot: directories from here on wait for
- * the next round.
- */
-static void kdn_tell_all(unsigned int first_lot)
+static ktime_t kdn_next_look(const struct kdn_item *item)
 {
-	bool unsettled = !kdn_pass_barrier();
-	unsigned int i;
+	s64 waited = ktime_sub(kdn_now, item->since);
+	s64 usual = min_t(s64, waited / 2, KDN_WAIT_USUAL);
 
-	for (i = 0; i < kdn_nr_items; i++) {
-		struct kdn_item *item = &kdn_items[i];
-
-		cond_resched();
-		if (item->todo != KDN_TELL || item->order != KDN_SETTLED)
-			continue;
-		if (kernfs_type(item->kn) == KERNFS_DIR &&
-		    (i >= first_lot || !kdn_dir_may_go(item->kn, unsettled)))
-			continue;
-		kdn_tell(item);
-	}
+	return ktime_add_ns(kdn_now, clamp_t(s64, max(usual, waited / 8),
+					     KDN_WAIT_MIN, KDN_WAIT_MAX));
 }
 
-/* Carry out what was decided; what is left moves up. */
-static void kdn_settle(void)
+static void kdn_serve(struct kdn_item *item)
 {
-	unsigned int i, kept = 0;
-
-	for (i = 0; i < kdn_nr_items; i++) {
-		struct kdn_item *item = &kdn_items[i];
-
-		switch (item->todo) {
-		case KDN_KEEP:
-		case KDN_LOOK:
-		case KDN_TELL:
-			kdn_items[kept++] = *item;
+	switch (kdn_look_now(item)) {
+	case KDN_WAIT:
+		kdn_wait_until(item, kdn_next_look(item));
+		return;
+	case KDN_LOOK_LATE:
+		if (!item->late)
+			WRITE_ONCE(kdn_pending, kdn_pending - 1);
+		item->sb_told = true;
+		if (item->late++ == KDN_LATE_LOOKS)
 			break;
-		case KDN_RELOOK_LATER:
-			kdn_relook_add(item);
-			break;
-		case KDN_DROP:
-			kernfs_put(item->kn);
-			break;
-		}
+		kdn_wait_until(item, ktime_add_ns(kdn_now, KDN_LATE) |
+				     (KDN_LATE_ROUND - 1));
+		return;
+	case KDN_DONE:
+		break;
 	}
-	WRITE_ONCE(kdn_nr_items, kept);
+	kdn_free(item);
 }
 
 /*
- * What is there to be done for each node?  One that nobody else has a reference
- * on has no inode and no event on its way.  Returns whose superblocks have to be
- * looked at: there is no need to visit all of sysfs's for the sake of a cgroup.
+ * The rings are emptied twice, see kdn_files_settled(): so most directories need
+ * not wait.  Returns whether there was anything in them.
  */
-static unsigned int kdn_triage(void)
+static bool kdn_round(bool last)
 {
-	unsigned int i, whose = 0;
-
-	for (i = 0; i < kdn_nr_items; i++) {
-		struct kdn_item *item = &kdn_items[i];
-
-		item->order = KDN_SETTLED;
-		if (!kdn_node_out(item->kn)) {
-			item->todo = KDN_KEEP;
-			item->since = jiffies;
-		} else if (atomic_read(&item->kn->count) > 1) {
-			item->todo = KDN_LOOK;
-			whose |= kdn_node_whose(item->kn);
-		} else {
-			item->todo = KDN_DROP;
-		}
-	}
-	return whose;
-}
-
-/*
- * When a cgroup's one watcher is told of a file, nobody watches while its
- * directory is looked at, and the next cgroup's watcher is there soon.
- */
-static void kdn_note_watched(unsigned int whose)
-{
-	if (kdn_supers.nr) {
-		kdn_watched |= whose;
-		kdn_watched_at = jiffies;
-	} else if (time_after(jiffies, kdn_watched_at + KDN_PATIENCE)) {
-		kdn_watched &= ~whose;
-	}
-}
-
-/*
- * The remover holds kernfs's lock.  To wait for that is quicker than to look
- * again and again, and it takes no longer than the removal of the nodes that were
- * noted under it, and what others in line for the lock do; who has to wait for a
- * reader drops the lock.  Where nobody watches there is no hurry, and nobody to be
- * disturbed.
- */
-static void kdn_wait_for_removers(unsigned int from)
-{
-	const struct kernfs_root *root = NULL;
-	unsigned int i;
-
-	for (i = from; i < kdn_nr_items; i++) {
-		struct kernfs_node *kn = kdn_items[i].kn;
-
-		/* Those of a removal are next to each other. */
-		if (kdn_parent(kn)->dir.root == root ||
-		    !(kdn_watched & kdn_node_whose(kn)) || kdn_node_out(kn))
-			continue;
-		root = kdn_parent(kn)->dir.root;
-		kdn_node_pass(kn);
-	}
-}
-
-/*
- * The rings are emptied twice: a file that was noted before its directory, but
- * on another CPU, may be in the second lot while the directory is in the first;
- * the other way round it can't be.
- */
-static bool __kdn_round(void)
-{
-	unsigned int i, first_lot, before, whose;
+	struct timerqueue_node *first;
+	struct kdn_item *item, *next;
 	bool found;
 
-	kdn_relook_take();
-	before = kdn_nr_items;
+	kdn_now = ktime_get();
+	while ((first = timerqueue_getnext(&kdn_waiting)) &&
+	       (last || first->expires <= kdn_now)) {
+		timerqueue_del(&kdn_waiting, first);
+		item = rb_entry(first, struct kdn_item, waiting);
+		list_add_tail(&item->due, &kdn_due);
+	}
+	kdn_takes++;
 	found = kdn_capture_take(kdn_keep);
-	first_lot = kdn_nr_items;
-	kdn_wait_for_removers(before);
+	kdn_takes++;
 	found |= kdn_capture_take(kdn_keep);
-	before = kdn_nr_items;
-	whose = kdn_triage();
-	if (whose) {
-		/* Without a list of the superblocks, all stay for the next round. */
-		if (kdn_supers_get(&kdn_supers, whose))
-			return found;
-		kdn_note_watched(whose);
-		for (i = 0; i < kdn_nr_items; i++) {
-			if (kdn_items[i].todo == KDN_LOOK)
-				kdn_look(&kdn_items[i]);
-			cond_resched();
-		}
-		kdn_tell_all(first_lot);
-		kdn_supers_put(&kdn_supers);
+	kdn_walk_check();
+	if (last ? kdn_walk_asked() : kdn_walk_due() <= kdn_now)
+		kdn_walk();
+
+	list_for_each_entry_safe(item, next, &kdn_due, due) {
+		list_del(&item->due);
+		kdn_serve(item);
+		cond_resched();
 	}
-	kdn_settle();
-	if (found || kdn_nr_items != before)
-		kdn_rest = KDN_REST_MIN;
+	kdn_supers_put();
 	return found;
 }
 
-/* Returns whether nodes came. */
-static bool kdn_round(void)
+/* When is there something to do, if no node comes? */
+static ktime_t kdn_next_due(void)
 {
-	bool found;
+	struct timerqueue_node *first = timerqueue_getnext(&kdn_waiting);
 
-	mutex_lock(&kdn_round_mutex);
-	found = __kdn_round();
-	mutex_unlock(&kdn_round_mutex);
-	return found;
+	return first ? min(first->expires, kdn_walk_due()) : kdn_walk_due();
 }
 
 static void kdn_worker(struct work_struct *work)
 {
-	unsigned int soon = KDN_POLL_MIN_US, poll = KDN_POLL_MAX_US;
+	ktime_t due;
 
-	kdn_capture_awake();
+	if (ktime_us_delta(ktime_get(), kdn_rested) >= KDN_STORM_US)
+		kdn_wakes = 0;
 	for (;;) {
-		bool found = kdn_round();
+		bool found;
+		s64 us;
 
-		kdn_resync_check();
-		if (!found && poll >= KDN_POLL_MAX_US && kdn_capture_sleep())
+		kdn_capture_awake();
+		found = kdn_round(false);
+		due = kdn_next_due();
+		us = ktime_us_delta(due, ktime_get());
+		if (us <= KDN_NAP_US || (found && kdn_wakes >= KDN_STORM_WAKES)) {
+			us = clamp_t(s64, us, 1, KDN_NAP_US);
+			usleep_range(us, us + us / 4);
+		} else if (kdn_capture_sleep() && !kdn_walk_check()) {
+			/* handoff.pml: last_check */
 			break;
-		if (kdn_nr_items && soon < KDN_POLL_MAX_US) {
-			poll = soon;
-			soon *= 2;
-		} else {
-			poll = kdn_watched ? KDN_POLL_MAX_US : KDN_POLL_IDLE_US;
 		}
-		usleep_range(poll, poll + poll / 4);
 	}
-
-	/*
-	 * Once more after the flag was cleared: a loss from now on wakes us.
-	 * handoff.pml: last_check
-	 */
-	kdn_resync_check();
-
-	if (kdn_nr_items) {
-		queue_delayed_work(kdn_wq, &kdn_work, kdn_rest);
-		kdn_rest = min_t(unsigned long, 2 * kdn_rest, KDN_REST_MAX);
-	} else if (kdn_relook_head != kdn_relook_tail) {
-		queue_delayed_work(kdn_wq, &kdn_work, kdn_relook_due());
-	}
+	kdn_rested = ktime_get();
+	kdn_wakes++;
+	if (due != KTIME_MAX)
+		queue_delayed_work(kdn_wq, &kdn_work, 1 +
+				   nsecs_to_jiffies(max_t(s64, due - kdn_rested, 0)));
 }
 
 /**
- * kdn_worker_kick - let the worker run now
+ * kdn_worker_kick - let the worker run now, or soon if nobody watches
+ *
+ * To come later is cheaper: the removal is over by then, and maybe others are.
  *
  * Context: any; not after kdn_capture_sync().
  */
 void kdn_worker_kick(void)
 {
-	mod_delayed_work(kdn_wq, &kdn_work, 0);
-}
-
-/**
- * kdn_worker_has - is the worker still to tell a removed node's watchers?
- * @kn: the node, out, on which the caller holds a reference
- *
- * Context: process, may sleep, also for as long as a round takes.
- * Return: whether it has the node and has told nobody yet.  If not, it will
- * not get it any more.
- */
-bool kdn_worker_has(const struct kernfs_node *kn)
-{
-	unsigned int i;
-	bool has;
-
-	mutex_lock(&kdn_round_mutex);
-	has = kdn_capture_has(kn);
-	for (i = 0; i < kdn_nr_items && !has; i++)
-		has = kdn_items[i].kn == kn && kdn_first(&kdn_items[i]);
-	mutex_unlock(&kdn_round_mutex);
-	return has;
+	mod_delayed_work(kdn_wq, &kdn_work,
+			 kdn_supers_watched(KDN_ALL) ? 0 : KDN_KICK_IDLE);
 }
 
 /**
@@ -522,11 +480,11 @@ bool kdn_worker_has(const struct kernfs_node *kn)
  */
 unsigned int kdn_worker_pending(void)
 {
-	return READ_ONCE(kdn_nr_items);
+	return READ_ONCE(kdn_pending);
 }
 
 /**
- * kdn_worker_dropped - nodes for which the worker had no room
+ * kdn_worker_dropped - unsettled nodes for which the worker had no room
  *
  * Context: any.
  * Return: the count.
@@ -537,53 +495,43 @@ unsigned long kdn_worker_dropped(void)
 }
 
 /**
- * kdn_worker_init - allocate the worker's tables
+ * kdn_worker_init - make the workqueue
  *
  * Context: process, may sleep.
  * Return: 0, or -ENOMEM.
  */
 int kdn_worker_init(void)
 {
-	kdn_items = kvcalloc(KDN_ITEMS_MAX, sizeof(*kdn_items), GFP_KERNEL);
-	kdn_relook = kvcalloc(KDN_ITEMS_MAX, sizeof(*kdn_relook), GFP_KERNEL);
-	if (!kdn_items || !kdn_relook) {
-		kvfree(kdn_items);
-		kvfree(kdn_relook);
-		return -ENOMEM;
-	}
-	return 0;
+	kdn_wq = alloc_workqueue(KBUILD_MODNAME, WQ_UNBOUND | WQ_SYSFS, 0);
+	return kdn_wq ? 0 : -ENOMEM;
 }
 
 /**
  * kdn_worker_exit - stop the worker and let go of all nodes
  *
  * Watchers of nodes that are out are told, if that is possible within some
- * milliseconds; the others' nodes are forgotten: the unload does not wait for
- * somebody else's removal.
+ * milliseconds, lost ones included.  The others' nodes are forgotten: the unload
+ * does not wait for somebody else's removal.
  *
  * Context: process, may sleep; the probe is off and no wake-up on its way.
  */
 void kdn_worker_exit(void)
 {
-	unsigned int i, tries = 10;
+	unsigned int tries = 10;
+	struct kdn_item *item;
+	struct hlist_node *next;
+	unsigned int bucket;
 
-	/* handoff.pml: cancel_worker */
+	/* handoff.pml: cancel */
 	cancel_delayed_work_sync(&kdn_work);
 	/* handoff.pml: exit_round */
-	kdn_round();
-	while (kdn_nr_items && tries--) {
+	kdn_round(true);
+	while ((kdn_pending || kdn_walk_asked()) && --tries) {
 		usleep_range(1000, 2000);
-		kdn_round();
+		kdn_round(true);
 	}
-	/* A resync may be about to ask for one.  handoff.pml: exit_put */
-	mutex_lock(&kdn_round_mutex);
-	for (i = 0; i < kdn_nr_items; i++)
-		kernfs_put(kdn_items[i].kn);
-	WRITE_ONCE(kdn_nr_items, 0);
-	mutex_unlock(&kdn_round_mutex);
-	while (kdn_relook_head != kdn_relook_tail)
-		kernfs_put(kdn_relook[kdn_relook_tail++ % KDN_ITEMS_MAX].kn);
-	kdn_supers_free(&kdn_supers);
-	kvfree(kdn_items);
-	kvfree(kdn_relook);
+	/* handoff.pml: exit_put */
+	hash_for_each_safe(kdn_by_node, bucket, next, item, by_node)
+		kdn_free(item);
+	destroy_workqueue(kdn_wq);
 }

@@ -24,6 +24,7 @@
 #define CGROUPS		"/sys/fs/cgroup"
 #define DEVICES		"/sys/devices/virtual/misc/kdn_test"
 #define LEAVES		"/sys/kernel/kdn_test/leaves"
+#define DIRECTORIES	"/sys/kernel/kdn_test/dir"
 #define KPROBES		"/sys/kernel/debug/kprobes/enabled"
 
 /* What a watcher reads of a removal, whatever else its mask asks for */

@@ -249,7 +249,7 @@ static void kprobes_off(void)
 	if (!exists(KPROBES))
 		skip("debugfs has no kprobes/enabled");
 	put(KPROBES, "0");
-	refused("", EOPNOTSUPP, "kprobes", "off");
+	refused("", ENXIO, "kprobes", "off");
 	put(KPROBES, "1");
 	load("");
 }

@@ -7,6 +7,9 @@
 #include "kdn.h"
 
 #include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 /* One call removes more files than the ring has room for. */
@@ -217,21 +220,19 @@ static void late_for_resync(void)
 }
 
 /*
- * Somebody stays in a removed directory, and the resync comes back less and
- * less often for that. Returns how many there were, after so many in vain.
+ * A program stays in a removed directory for so long, and the module looks at
+ * that less and less often.
  */
-static unsigned long stay_in_removed(int inst, const char *dir, int walks)
+static void stay_in_removed(int inst, const char *dir, int ms)
 {
-	unsigned long resyncs;
-
 	load("resync_seconds=0");
 	WAIT_FOR(status("resyncs") == 2);
 	watch(inst, dir, IN_DELETE_SELF);
 	hold_dir_open(dir);
 	remove_dir(dir);
-	resyncs = status("resyncs") + walks;
-	WAIT_FOR(status("resyncs") >= resyncs);
-	return resyncs;
+	WAIT_FOR(status("pending"));
+	/* This is silence: of looks in vain nothing is to be read. */
+	listen_for(ms);
 }
 
 /* What is lost later does not have to wait as long. */
@@ -245,9 +246,9 @@ static void patient_resync(void)
 
 	load_devices();
 	control("tree", 5000);
-	/* After these, it waits for more than three seconds. */
-	resyncs = stay_in_removed(inst, dir, 6);
+	stay_in_removed(inst, dir, 6000);
 	begin = now_ms();
+	resyncs = status("resyncs");
 	expect(watch(inst, LEAVES "/a4998", IN_ALL_EVENTS), GONE);
 	remover = hang_removal(LEAVES "/a0", "tree", 0);
 	WAIT_FOR(status("resyncs") > resyncs);
@@ -258,22 +259,21 @@ static void patient_resync(void)
 }
 
 /*
- * Somebody stays in a removed directory for long, and somebody else in another
- * for some seconds: that one's watcher does not wait as long as the first's.
+ * A program stays in a removed directory for long, and another one in another
+ * directory for some seconds: that one's watcher does not wait as long as the
+ * first's.
  */
 static void impatient_resync(void)
 {
 	char *long_open = new_cgroup("long_open"), *open = new_cgroup("open");
 	int inst = instance(), fd;
-	unsigned long resyncs;
 	long begin;
 
-	/* After these, and one more meanwhile, it waits for six seconds. */
-	resyncs = stay_in_removed(inst, long_open, 5);
+	stay_in_removed(inst, long_open, 8000);
 	expect(watch(inst, open, IN_DELETE_SELF), GONE);
 	fd = hold_dir_open(open);
 	remove_dir(open);
-	WAIT_FOR(status("resyncs") >= resyncs + 2);
+	listen_for(2000);
 	begin = now_ms();
 	close(fd);
 	verify();
@@ -281,9 +281,83 @@ static void impatient_resync(void)
 		fail("told after %ld ms only", now_ms() - begin);
 }
 
+/* Read events of an instance, without looking at them; returns how many. */
+static int count_events(int inst)
+{
+	char buffer[65536];
+	int count = 0;
+	ssize_t n;
+
+	while ((n = read(inst, buffer, sizeof(buffer))) > 0)
+		count += n / sizeof(struct inotify_event);
+	return count;
+}
+
 /*
- * More removed directories than a walk has room for, and all but the one that
- * it comes to last are open: that one is told of all the same.
+ * A program has more removed directories open than the worker has room for.
+ * Others do not wait for that: their watchers are told within two seconds, of a
+ * file and of a directory.  When all are closed, the program is told of all.
+ */
+static void ten_thousand_open(void)
+{
+	enum { OPEN = 10000 };
+	struct rlimit limit = { 2 * OPEN, 2 * OPEN };
+	static int fds[OPEN];
+	int inst = instance(), other, events = 0, i;
+
+	if (setrlimit(RLIMIT_NOFILE, &limit))
+		fail("no more files can be opened: %m");
+	try_put("/proc/sys/fs/inotify/max_user_watches", "262144");
+	put("/proc/sys/fs/inotify/max_queued_events", "262144");
+	other = instance();
+	load_devices();
+	control("dirs", OPEN);
+	load("resync_seconds=0");
+	for (i = 0; i < OPEN; i++) {
+		char path[64];
+
+		snprintf(path, sizeof(path), DIRECTORIES "%d", i);
+		fds[i] = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (fds[i] < 0 ||
+		    inotify_add_watch(other, path, IN_DELETE_SELF) < 0)
+			fail("%s can't be opened and watched: %m", path);
+	}
+	control("dirs", 0);
+	for (i = 0; i < 5; i++) {
+		char *dir = new_cgroup(text("beside%d", i));
+		long begin;
+
+		watch(inst, text("%s/cgroup.events", dir), IN_DELETE_SELF);
+		watch(inst, dir, IN_DELETE_SELF);
+		remove_dir(dir);
+		begin = now_ms();
+		verify_all_gone();
+		note("told after %ld ms, pending %lu",
+		     now_ms() - begin - QUIET_MS, status("pending"));
+		if (now_ms() - begin - QUIET_MS > 2000 * slowness())
+			fail("told after %ld ms only", now_ms() - begin);
+		watch_count = 0;
+	}
+	if (count_events(other))
+		fail("told of directories that are open");
+	for (i = 0; i < OPEN; i++)
+		close(fds[i]);
+	for (i = 0; i < 6 && events < 2 * OPEN; i++) {
+		long deadline = now_ms() + DEADLINE_MS;
+
+		while (events < 2 * OPEN && now_ms() < deadline) {
+			poll(NULL, 0, 50);
+			events += count_events(other);
+		}
+	}
+	note("when they were closed: %d events", events);
+	if (events != 2 * OPEN)
+		fail("%d events of %d directories", events, OPEN);
+}
+
+/*
+ * Many removed directories, and all but the one that a walk comes to last are
+ * open: that one is told of all the same.
  */
 static void many_open_directories(void)
 {
@@ -314,6 +388,7 @@ const struct kdn_test tests[] = {
 	{ "patient_resync", patient_resync },
 	{ "impatient_resync", impatient_resync },
 	{ "many_open_directories", many_open_directories },
+	{ "ten_thousand_open", ten_thousand_open },
 	{ "late_watch", late_watch },
 	{ "late_first_watch", late_first_watch },
 	{ }

@@ -14,6 +14,8 @@
  *	tree		N: make the directory 'leaves' here, with files a0 to
  *			aN-1, of which a0 blocks; 0: remove it, by a single call
  *			of kernfs_remove()
+ *	dirs		N: make the directories 'dir0' to 'dirN-1' here; 0: remove
+ *			them, one after the other
  *	busy		N: keep the system workqueue of every CPU busy, by
  *			works that burn N ms and queue themselves again; 0: stop
  *
@@ -313,6 +315,58 @@ static ssize_t tree_store(struct kobject *kobj, struct kobj_attribute *attr,
 	return err ?: count;
 }
 
+/* Many directories */
+
+static DEFINE_MUTEX(dirs_lock);
+static struct kobject **dirs;
+static unsigned int nr_dirs;
+
+static void dirs_remove(void)
+{
+	while (nr_dirs)
+		kobject_put(dirs[--nr_dirs]);
+	kvfree(dirs);
+	dirs = NULL;
+}
+
+static int dirs_make(unsigned int n)
+{
+	char name[16];
+
+	dirs = kvcalloc(n, sizeof(*dirs), GFP_KERNEL);
+	if (!dirs)
+		return -ENOMEM;
+	for (; nr_dirs < n; nr_dirs++) {
+		snprintf(name, sizeof(name), "dir%u", nr_dirs);
+		dirs[nr_dirs] = kobject_create_and_add(name, control);
+		if (!dirs[nr_dirs]) {
+			dirs_remove();
+			return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
+static ssize_t dirs_store(struct kobject *kobj, struct kobj_attribute *attr,
+			  const char *buf, size_t count)
+{
+	unsigned int n;
+	int err;
+
+	err = kstrtouint(buf, 0, &n);
+	if (err || n > 99999)
+		return err ?: -ERANGE;
+	mutex_lock(&dirs_lock);
+	if (!n == !dirs)
+		err = n ? -EEXIST : -ENOENT;
+	else if (n)
+		err = dirs_make(n);
+	else
+		dirs_remove();
+	mutex_unlock(&dirs_lock);
+	return err ?: count;
+}
+
 /* The busy workqueue */
 
 static DEFINE_PER_CPU(struct work_struct, busy_works);
@@ -365,6 +419,7 @@ static struct kobj_attribute notify_del_attribute = __ATTR_WO(notify_del);
 static struct kobj_attribute del_value_attribute = __ATTR_WO(del_value);
 static struct kobj_attribute release_attribute = __ATTR_RW(release);
 static struct kobj_attribute tree_attribute = __ATTR_WO(tree);
+static struct kobj_attribute dirs_attribute = __ATTR_WO(dirs);
 static struct kobj_attribute busy_attribute = __ATTR_WO(busy);
 
 static const struct attribute *control_attrs[] = {
@@ -376,6 +431,7 @@ static const struct attribute *control_attrs[] = {
 	&del_value_attribute.attr,
 	&release_attribute.attr,
 	&tree_attribute.attr,
+	&dirs_attribute.attr,
 	&busy_attribute.attr,
 	NULL
 };
@@ -407,6 +463,7 @@ static void __exit kdn_test_exit(void)
 		misc_deregister(&devices[i].misc);
 	if (tree)
 		tree_remove();
+	dirs_remove();
 	kobject_put(control);
 }
 

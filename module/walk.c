@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * walk.c - find what the probe or the rings have lost
+ *
+ * A walk looks at all inodes of the watched superblocks and offers the worker
+ * each removed node that is watched.  It tells nobody and waits for nothing.
+ * A walk runs at load, for removals from before; shortly after a loss; once
+ * more after those, for late watches; when the worker had to let go of a node
+ * that may have to be told later; and every resync_seconds.
+ */
+#include <linux/fs.h>
+#include <linux/jiffies.h>
+#include <linux/kernel.h>
+#include <linux/moduleparam.h>
+#include <linux/sched.h>
+#include <linux/spinlock.h>
+
+#include "internal.h"
+
+#define KDN_SECONDS_MAX		86400
+
+/* Losses come in crowds: one walk serves all of this long. */
+#define KDN_WALK_DELAY		(50 * NSEC_PER_MSEC)
+
+/*
+ * A program that found a file just before its removal may watch it just after
+ * a walk.  So a walk for losses is followed by another, this much later.
+ */
+#define KDN_WALK_LATE		(250 * NSEC_PER_MSEC)
+
+/* The most inodes to pass while the superblock's list is locked. */
+#define KDN_STRIDE		256
+
+static unsigned int resync_seconds = 60;
+module_param(resync_seconds, uint, 0444);
+MODULE_PARM_DESC(resync_seconds, "Seconds between walks over all watched inodes, 0 for none, at most 86400 (default 60)");
+
+/* When the walk that was asked for is due: at once, for removals from before. */
+static ktime_t kdn_asked_at;
+
+/* Whose superblocks it is for, a set of &enum kdn_whose; none if none was asked. */
+static unsigned int kdn_asked_whose = KDN_ALL;
+
+/* It is for losses: ask for another one after it, for late watches. */
+static bool kdn_asked_twice = true;
+
+/* When the walk that comes by time is due. */
+static ktime_t kdn_slow_at = KTIME_MAX;
+
+/* The losses that a walk was asked for, and those that the last one knew of. */
+static unsigned long kdn_losses_asked;
+static unsigned long kdn_losses_known = ULONG_MAX;
+
+static unsigned long kdn_losses(void)
+{
+	return kdn_walk_lost() + kdn_hook_missed();
+}
+
+/*
+ * Is an inode's node removed, and watched or still to be sent an event?  The
+ * second is for the watchers of its directory, who must read that event first.
+ * The list's lock keeps the inode's node: an inode leaves the list before it
+ * lets go of its node.
+ */
+static bool kdn_wanted(struct inode *inode)
+{
+	struct kernfs_node *kn = READ_ONCE(inode->i_private);
+
+	if (!kn || !kdn_removing(kn))
+		return false;
+	return kdn_inode_watched(inode) || kdn_order_queued(kn);
+}
+
+/* The reference on @last keeps its place in the list while that is unlocked. */
+static void kdn_walk_super(struct super_block *sb)
+{
+	struct inode *inode, *last = NULL;
+	unsigned int passed = 0;
+
+	spin_lock(&sb->s_inode_list_lock);
+	list_for_each_entry(inode, &sb->s_inodes, i_sb_list) {
+		bool wanted = kdn_wanted(inode);
+
+		if (!wanted && ++passed < KDN_STRIDE)
+			continue;
+		if (!igrab(inode))
+			continue;
+		spin_unlock(&sb->s_inode_list_lock);
+		passed = 0;
+		iput(last);
+		last = inode;
+		if (wanted)
+			kdn_worker_offer(inode->i_private);
+		cond_resched();
+		spin_lock(&sb->s_inode_list_lock);
+	}
+	spin_unlock(&sb->s_inode_list_lock);
+	iput(last);
+}
+
+/**
+ * kdn_walk_by - ask for a walk
+ * @when: the time by which it is to begin
+ * @whose: whose superblocks it is for: a set of &enum kdn_whose
+ *
+ * Context: the worker.
+ */
+void kdn_walk_by(ktime_t when, unsigned int whose)
+{
+	if (!kdn_asked_whose || when < kdn_asked_at)
+		kdn_asked_at = when;
+	kdn_asked_whose |= whose;
+}
+
+/**
+ * kdn_walk_check - ask for a walk if anything was lost since the last check
+ *
+ * Context: the worker.
+ * Return: whether there was something.
+ */
+bool kdn_walk_check(void)
+{
+	unsigned long losses = kdn_losses();
+
+	if (losses == kdn_losses_asked)
+		return false;
+	kdn_losses_asked = losses;
+	kdn_asked_twice = true;
+	kdn_walk_by(ktime_add_ns(ktime_get(), KDN_WALK_DELAY), KDN_ALL);
+	return true;
+}
+
+/**
+ * kdn_walk_asked - was a walk asked for that has not begun?
+ *
+ * Context: the worker.
+ * Return: whether it was.
+ */
+bool kdn_walk_asked(void)
+{
+	return kdn_asked_whose;
+}
+
+/**
+ * kdn_walk_behind - are there losses that no walk has looked for yet?
+ *
+ * Context: the worker.
+ * Return: whether nodes may be missing among those that the worker has.
+ */
+bool kdn_walk_behind(void)
+{
+	return kdn_losses_known != kdn_losses();
+}
+
+/**
+ * kdn_walk_due - when is the next walk due?
+ *
+ * Context: the worker.
+ * Return: the time; KTIME_MAX for never.
+ */
+ktime_t kdn_walk_due(void)
+{
+	return kdn_asked_whose ? min(kdn_asked_at, kdn_slow_at) : kdn_slow_at;
+}
+
+/**
+ * kdn_walk - offer the worker all removed nodes that are watched
+ *
+ * Does not wait for its time.  On superblocks that it was not asked for it looks
+ * only if the walk that comes by time is due.
+ *
+ * Context: the worker; may sleep.
+ */
+void kdn_walk(void)
+{
+	/* Before the walk, which can't know of later ones.  handoff.pml: count */
+	unsigned long losses = kdn_losses();
+	unsigned int whose = kdn_asked_whose, i;
+	ktime_t now = ktime_get();
+
+	if (kdn_slow_at <= now) {
+		kdn_hook_try();
+		whose = KDN_ALL;
+	}
+	if (kdn_supers_get(whose)) {
+		kdn_walk_by(ktime_add_ns(now, KDN_WALK_DELAY), whose);
+		return;
+	}
+	kdn_asked_whose = 0;
+	if (whose == KDN_ALL) {
+		kdn_count(&kdn_counters.walks);
+		if (resync_seconds)
+			kdn_slow_at = ktime_add_ns(now, (u64)resync_seconds *
+							NSEC_PER_SEC);
+		if (kdn_asked_twice)
+			kdn_walk_by(ktime_add_ns(now, KDN_WALK_LATE), KDN_ALL);
+		kdn_asked_twice = false;
+	}
+	for (i = 0; i < kdn_supers.nr; i++)
+		kdn_walk_super(kdn_supers.sb[i]);
+	/* handoff.pml: known */
+	if (whose == KDN_ALL)
+		kdn_losses_known = losses;
+}
+
+/**
+ * kdn_walk_lost - how often nodes were left to a walk
+ *
+ * Context: any.
+ * Return: the count of removals that did not fit a ring or the handler's time,
+ * and of nodes that did not fit the worker's list.
+ */
+unsigned long kdn_walk_lost(void)
+{
+	return kdn_capture_sum().lost + kdn_worker_dropped();
+}
+
+/**
+ * kdn_walk_init - check the interval
+ *
+ * Context: process.
+ * Return: 0, or -EINVAL with a line in the log for bad resync_seconds.
+ */
+int kdn_walk_init(void)
+{
+	if (resync_seconds <= KDN_SECONDS_MAX)
+		return 0;
+	pr_err("resync_seconds=%u is refused: it takes 0 to %u\n",
+	       resync_seconds, KDN_SECONDS_MAX);
+	return -EINVAL;
+}
