@@ -51,10 +51,10 @@ void make_cgroups(const char *name, int n);
 void remove_cgroups(const char *name, int n);
 
 /*
- * What the rmdir of a cgroup takes, and all that follows: without the module; or
- * with it and a watch in the cgroup, which is told.
+ * What the rmdir of a cgroup takes, and all that follows, with this module or
+ * without any (NULL). If told, there is a watch in the cgroup, which hears of it.
  */
-long cgroup_removal(bool told);
+long cgroup_removal(const char *module, bool told);
 
 /* What the kernel has in use, in KiB, apart from user memory and page cache. */
 long kernel_memory(void);
@@ -65,6 +65,8 @@ void part_removal(void);
 void part_cgroups(void);
 void part_device(void);
 void part_supers(void);
+void part_namespaces(void);
+void part_native(void);
 void part_latency(void);
 void part_handler(void);
 void part_resync(void);

@@ -20,6 +20,8 @@ static const struct {
 	{ "cgroups", part_cgroups },
 	{ "device", part_device },
 	{ "supers", part_supers },
+	{ "namespaces", part_namespaces },
+	{ "native", part_native },
 	{ "latency", part_latency },
 	{ "handler", part_handler },
 	{ "resync", part_resync },

@@ -81,9 +81,13 @@ static void measure(const char *part, const struct work *works, int n, long x,
 			       removals(&works[i]));
 }
 
-long cgroup_removal(bool told)
+long cgroup_removal(const char *module, bool told)
 {
-	return removals(&spaced[told ? 3 : 0]);
+	const struct work work = {
+		.module = module, .spaced = true, .watched = told, .told = told,
+	};
+
+	return removals(&work);
 }
 
 /* The kernel's own work of telling, and ours of reading, on a tmpfs. */

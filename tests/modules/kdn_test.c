@@ -16,6 +16,7 @@
  *			of kernfs_remove()
  *	dirs		N: make the directories 'dir0' to 'dirN-1' here; 0: remove
  *			them, one after the other
+ *	netdev		1: register the network device 'kdn_test'; 0: unregister it
  *	busy		N: keep the system workqueue of every CPU busy, by
  *			works that burn N ms and queue themselves again; 0: stop
  *
@@ -28,12 +29,15 @@
 #include <linux/bitops.h>
 #include <linux/delay.h>
 #include <linux/device.h>
+#include <linux/etherdevice.h>
 #include <linux/kobject.h>
 #include <linux/miscdevice.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
+#include <linux/netdevice.h>
 #include <linux/percpu.h>
+#include <linux/rtnetlink.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/sysfs.h>
@@ -367,6 +371,58 @@ static ssize_t dirs_store(struct kobject *kobj, struct kobj_attribute *attr,
 	return err ?: count;
 }
 
+/* The network device */
+
+static struct net_device *netdev;
+static const struct net_device_ops netdev_ops = { };
+
+static int netdev_make(void)
+{
+	int err;
+
+	netdev = alloc_netdev(0, "kdn_test", NET_NAME_UNKNOWN, ether_setup);
+	if (!netdev)
+		return -ENOMEM;
+	netdev->netdev_ops = &netdev_ops;
+	netdev->needs_free_netdev = true;
+	eth_hw_addr_random(netdev);
+	err = register_netdevice(netdev);
+	if (err) {
+		free_netdev(netdev);
+		netdev = NULL;
+	}
+	return err;
+}
+
+static int netdev_set(bool on)
+{
+	if (on == !!netdev)
+		return on ? -EEXIST : -ENOENT;
+	if (on)
+		return netdev_make();
+	unregister_netdevice(netdev);
+	netdev = NULL;
+	return 0;
+}
+
+static ssize_t netdev_store(struct kobject *kobj, struct kobj_attribute *attr,
+			    const char *buf, size_t count)
+{
+	bool on;
+	int err;
+
+	/* Without networking, the compiler leaves out what is above. */
+	if (!IS_ENABLED(CONFIG_NET))
+		return -EOPNOTSUPP;
+	err = kstrtobool(buf, &on);
+	if (err)
+		return err;
+	rtnl_lock();
+	err = netdev_set(on);
+	rtnl_unlock();
+	return err ?: count;
+}
+
 /* The busy workqueue */
 
 static DEFINE_PER_CPU(struct work_struct, busy_works);
@@ -420,6 +476,7 @@ static struct kobj_attribute del_value_attribute = __ATTR_WO(del_value);
 static struct kobj_attribute release_attribute = __ATTR_RW(release);
 static struct kobj_attribute tree_attribute = __ATTR_WO(tree);
 static struct kobj_attribute dirs_attribute = __ATTR_WO(dirs);
+static struct kobj_attribute netdev_attribute = __ATTR_WO(netdev);
 static struct kobj_attribute busy_attribute = __ATTR_WO(busy);
 
 static const struct attribute *control_attrs[] = {
@@ -432,6 +489,7 @@ static const struct attribute *control_attrs[] = {
 	&release_attribute.attr,
 	&tree_attribute.attr,
 	&dirs_attribute.attr,
+	&netdev_attribute.attr,
 	&busy_attribute.attr,
 	NULL
 };
@@ -464,6 +522,8 @@ static void __exit kdn_test_exit(void)
 	if (tree)
 		tree_remove();
 	dirs_remove();
+	if (IS_ENABLED(CONFIG_NET) && netdev)
+		unregister_netdev(netdev);
 	kobject_put(control);
 }
 
