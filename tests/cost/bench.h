@@ -70,6 +70,8 @@ void part_native(void);
 void part_latency(void);
 void part_handler(void);
 void part_resync(void);
+void part_walk(void);
+void part_load(void);
 void part_memory(void);
 void part_idle(void);
 void part_users(void);

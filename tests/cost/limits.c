@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * What is to be bounded: the time in the probe's handler; that of a resync, by
- * the inodes in the cache; memory; and what runs when nothing happens.
+ * the inodes in the cache and by those that are watched; that of a load; memory;
+ * and what runs when nothing happens.
  */
 #include "bench.h"
 
@@ -98,6 +99,64 @@ void part_resync(void)
 		}
 		control("tree", 0);
 		drop_caches();
+	}
+}
+
+/*
+ * A walk over so many watched files, all of which stay. The module walks every
+ * second; its timer does not wake an idle CPU, so something else has to.
+ */
+void part_walk(void)
+{
+	static const int files[] = { 1, 20000 };
+	int inst = listener(), watched = 0, round, i;
+	size_t n;
+
+	load_devices();
+	control("tree", files[1]);
+	wait_for_idle();
+	for (n = 0; n < ARRAY_SIZE(files); n++) {
+		for (; watched < files[n]; watched++)
+			listen_to(inst, text(LEAVES "/a%d", watched));
+		load("resync_seconds=1");
+		for (round = 0; round < 5; round++) {
+			unsigned long walks;
+			long was;
+
+			settle();
+			walks = status("resyncs");
+			was = busy();
+			for (i = 0; i < 50; i++)
+				usleep(100000);
+			was = busy() - was;
+			walks = status("resyncs") - walks;
+			if (!walks)
+				fail("there was no walk in five seconds");
+			figure("walk", "module", files[n], round, was / walks);
+		}
+		unload();
+	}
+}
+
+/* The load, until all that it has started has settled. */
+void part_load(void)
+{
+	static const char * const modules[] = { "kdn_bare", MODULE };
+	int round;
+	size_t m;
+
+	wait_for_idle();
+	for (round = 0; round < 5; round++) {
+		for (m = 0; m < ARRAY_SIZE(modules); m++) {
+			long was;
+
+			settle();
+			was = busy();
+			load_module(modules[m]);
+			figure("load", m ? "module" : "bare", 0, round,
+			       settled_since(was));
+			unload_module(modules[m]);
+		}
 	}
 }
 

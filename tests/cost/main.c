@@ -25,6 +25,8 @@ static const struct {
 	{ "latency", part_latency },
 	{ "handler", part_handler },
 	{ "resync", part_resync },
+	{ "walk", part_walk },
+	{ "load", part_load },
 	{ "memory", part_memory },
 	{ "idle", part_idle },
 	{ "users", part_users },
