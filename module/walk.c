@@ -198,9 +198,9 @@ void kdn_walk(void)
 	}
 	for (i = 0; i < kdn_supers.nr; i++)
 		kdn_walk_super(kdn_supers.sb[i]);
-	/* handoff.pml: known */
+	/* handoff.pml: whole */
 	if (whose == KDN_ALL)
-		kdn_losses_known = losses;
+		kdn_losses_known = losses;	/* handoff.pml: known */
 }
 
 /**

@@ -409,6 +409,7 @@ static bool kdn_round(bool last)
 	found = kdn_capture_take(kdn_keep);
 	kdn_takes++;
 	found |= kdn_capture_take(kdn_keep);
+	/* handoff.pml: check */
 	kdn_walk_check();
 	if (last ? kdn_walk_asked() : kdn_walk_due() <= kdn_now)
 		kdn_walk();
@@ -454,6 +455,7 @@ static void kdn_worker(struct work_struct *work)
 	}
 	kdn_rested = ktime_get();
 	kdn_wakes++;
+	/* handoff.pml: queue */
 	if (due != KTIME_MAX)
 		queue_delayed_work(kdn_wq, &kdn_work, 1 +
 				   nsecs_to_jiffies(max_t(s64, due - kdn_rested, 0)));
@@ -526,6 +528,7 @@ void kdn_worker_exit(void)
 	cancel_delayed_work_sync(&kdn_work);
 	/* handoff.pml: exit_round */
 	kdn_round(true);
+	/* handoff.pml: exit_again */
 	while ((kdn_pending || kdn_walk_asked()) && --tries) {
 		usleep_range(1000, 2000);
 		kdn_round(true);

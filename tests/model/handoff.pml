@@ -3,38 +3,48 @@
  * handoff.pml - the hand-off from the handler to the worker, for spin
  *
  * Two CPUs whose handlers note nodes, the irq_work that wakes the worker, the
- * worker, the resync, and an unload at any time.  spin tries every order of
+ * worker with its walks, and an unload at any time.  spin tries every order of
  * their steps, to find out whether
  *
  *   - a node can be left in a ring while nobody is about to take it,
- *   - a loss can be left behind by a walk, and no other be about to begin,
+ *   - a loss can be left that no walk has looked for and none is about to,
+ *   - a walk can claim a loss that came after the walk had begun,
+ *   - the worker can end with work left to do and no time to come back,
  *   - a slot can be read before it is written, or written before it is read,
- *   - anything is touched that the unload has freed,
+ *   - anything can be touched that the unload has freed,
  *   - the unload can leave a reference or a loss behind, or hang.
  *
- * 'step NAME: FUNCTION()' stands for what is marked 'handoff.pml: NAME' in that
+ * 'step NAME: FUNCTION()' stands for the line marked 'handoff.pml: NAME' in that
  * function of the module.  -DNO_NAME takes the step away, and then spin must
  * find one of the above.  'make model' runs it all.
  *
- * Memory is weak.  What a handler or the worker stores is known to itself at
- * once, and seen by others later, in an order that only a release or a full
- * barrier keeps.  Each has a store buffer of its own, as if alone on a CPU; on
- * the same CPU they would see less disorder.  Loads that come too early, or too
- * late, are moved by hand (NO_TAKE, NO_FREE).  The handler's acquire of the tail
- * can't be shown so: no store goes before a branch that it depends on.  Where
- * several lines are one atomic step, others see or change at most one of them,
- * or could not tell the order.
+ * Memory is weak.  A handler or the worker sees its own stores at once; others
+ * see them later, in an order that only a release or a full barrier keeps.
+ * Each has a store buffer of its own, as if alone on a CPU; on the same CPU they
+ * would see less disorder.  Loads that come too early or too late are moved by
+ * hand (NO_TAKE, NO_FREE).  The handler's acquire of the tail can't be shown
+ * this way: no store goes before a branch that it depends on.  Several lines are
+ * one atomic step where others see or change at most one of them, or could not
+ * tell the order.
  *
- * Left out, because the hand-off is the same with it: what the worker does
- * with a node but keep it for some time; that a walk may be cut short with room
- * in the ring; the timers, but for the walk that was asked for, because they
- * may only make good what must not happen.  Not in here: directories after
- * files; removals that the probe missed, which wake nobody.
+ * Left out, because the hand-off is the same with it:
+ *
+ *   - what the worker does with a node but keep it for some time,
+ *   - that a round empties the rings twice,
+ *   - that a removal may be cut short with room in the ring,
+ *   - times: what is due may come at any time, or not yet,
+ *   - the second walk after a loss: it could only hide that the first is wrong.
+ *
+ * Not checked here: that directories are told after their files; that removals
+ * are made good that the probe missed, which wake nobody.
  *
  * Taken for granted of the kernel: a work item does not run twice at a time,
  * runs again if it is queued while it runs, and sees what was stored before it
  * was queued, and so does an irq_work; cancel_delayed_work_sync() lets nobody
  * queue while it waits; unregister_kprobe() waits for the handlers.
+ *
+ * Taken for granted of the module: a walk finds the nodes of every loss counted
+ * before it began; a node that a walk offers is not told in the same round.
  */
 
 #define CPUS		2
@@ -48,9 +58,8 @@
 #ifndef WALK_MAX
 #define WALK_MAX	1	/* nodes of a removal: 1 or 2 */
 #endif
-#ifndef ITEMS_MAX
 #define ITEMS_MAX	1	/* nodes that the worker has room for */
-#endif
+#define OFFERS		1	/* nodes that all walks find together */
 
 /* capture.c.  The k-th node that is put into a ring is number k. */
 typedef ring {
@@ -65,31 +74,35 @@ bool awake;
 bool own_awake, own_awake_out;	/* the worker's store on its way, if it is */
 bool irq_pending, irq_busy;
 
-/* worker.c */
-mtype = { IDLE, TIMER, QUEUED, NOT, SOON, LATE };
+/* worker.c.  kdn_init() has kicked it. */
+mtype = { IDLE, TIMER, QUEUED };
 
-mtype work = IDLE;
+mtype work = QUEUED;
 bool work_runs, work_cancel;
-byte items;
-byte own_dropped, dropped;
+byte items, pending;		/* nodes in hand; of these, not yet told */
+byte dropped;
 
-/* resync.c: when is the walk due, if it is?  LATE only may help: it does not come. */
-mtype due = NOT;
-bool resync_runs, resync_cancel, resync_lock;
-byte asked, served;
+/* walk.c.  The first walk looks for removals from before the load. */
+#define NONE		0
+#define SOME		1
+#define ALL		2
+
+byte asked = ALL;		/* whose superblocks a walk was asked for */
+byte losses_asked;
+byte known = 255;
 
 /* hook.c, main.c */
 bool armed = true;
 bool in_handler[CPUS];
-bool rings = true, tables = true, wq = true;	/* not freed yet */
+bool freed;
 
 /* For the checks alone. */
 byte refs;			/* taken and not put */
 byte losses;			/* all there were, seen or not */
-byte walked;			/* of these, known to the last walk that began */
+byte offers = OFFERS;		/* that are still to come */
 
 /* What must not be: these names are in spin's report. */
-bool node_left_in_ring, loss_left_behind, flag_left_set;
+bool node_left_in_ring, loss_left_behind, flag_left_set, nobody_comes;
 bool wrong_node_in_slot, use_after_free, reference_left, work_left;
 
 inline must_not(what, condition)
@@ -107,7 +120,7 @@ inline must_not(what, condition)
 
 /* As a statement it waits until all has been seen: smp_mb(). */
 #define HANDLER_MB(c)	(!SLOTS_OUT(c) && !LOST_OUT(c) && !HEAD_OUT(c))
-#define WORKER_MB	(!own_awake_out && own_dropped == dropped)
+#define WORKER_MB	(!own_awake_out)
 
 /* step publish: kdn_capture(): what it stored before the head goes first */
 #ifdef NO_PUBLISH
@@ -172,7 +185,7 @@ end:	do
 #ifndef NO_PUBLISH_MB
 		HANDLER_MB(_pid);		/* step publish_mb: kdn_capture() */
 #endif
-		must_not(use_after_free, !rings);
+		must_not(use_after_free, freed);
 		if
 		:: awake -> printf("CPU %d: the flag is set\n", _pid); goto out
 		:: else
@@ -182,7 +195,7 @@ end:	do
 	   /* step wake: kdn_capture(): a full barrier; queues if not pending */
 	   d_step {
 		HANDLER_MB(_pid) ->
-		must_not(use_after_free, !wq);
+		must_not(use_after_free, freed);
 		irq_pending = true;
 		irq_busy = true;
 		printf("CPU %d: the flag is clear: wakes\n", _pid)
@@ -197,11 +210,6 @@ active proctype memory()
 end:	do
 	SEE(0)
 	SEE(1)
-	:: d_step {
-		own_dropped != dropped ->
-		dropped = own_dropped;
-		printf("memory: the worker's losses are seen\n")
-	   }
 	:: d_step {
 		own_awake_out ->
 		awake = own_awake;
@@ -223,7 +231,7 @@ end:	do
 		printf("irq_work: sets the flag\n")
 	   }
 	   d_step {
-		must_not(use_after_free, !wq);
+		must_not(use_after_free, freed);
 #ifndef NO_KICK
 		if
 		:: !work_cancel -> work = QUEUED	/* step kick: kdn_wake() */
@@ -236,33 +244,38 @@ end:	do
 	od
 }
 
-/* ---------------------------------------- the worker: worker.c, capture.c */
+/* --------------------------------------- the worker: worker.c, capture.c */
 
-/* kdn_keep() */
-inline keep(c, at, node)
+/* kdn_add(), with the caller's reference; the node is another one each time. */
+inline add()
 {
-	printf("worker: reads node %d in slot %d of CPU %d\n", node, at, c);
-	must_not(wrong_node_in_slot, node != at + 1);
 	if
 	:: items < ITEMS_MAX ->
-		items++
+		items++;
+		pending++
 	:: else ->
-		printf("worker: no room, a loss\n");
-		refs--;
-		own_dropped++;
-		losses++
-	fi;
-	at++
+		refs--;			/* kdn_make_room() */
+		if
+		:: pending == items ->
+			printf("worker: no room, a loss\n");
+			dropped++;
+			losses++
+		:: else ->
+			printf("worker: no room, asks for a walk\n");
+			asked = (asked == NONE -> SOME : asked);
+			pending++
+		fi
+	fi
 }
 
 /* kdn_capture_take(), the ring of one CPU */
-inline take(c, at, to, node)
+inline take(c)
 {
 #ifdef NO_TAKE
 	node = mem[c].slot[tail[c] % RING];
 #endif
 	d_step {
-		must_not(use_after_free, !rings || !tables);
+		must_not(use_after_free, freed);
 		to = mem[c].head;	/* step take: kdn_capture_take() */
 		at = tail[c];
 		printf("worker: CPU %d's ring has %d nodes\n", c, to - at)
@@ -276,132 +289,167 @@ inline take(c, at, to, node)
 #ifndef NO_TAKE
 			node = mem[c].slot[at % RING];
 #endif
-			keep(c, at, node);
+			printf("worker: reads node %d in slot %d of CPU %d\n",
+			       node, at, c);
+			must_not(wrong_node_in_slot, node != at + 1);
+			add();
+			at++;
 #ifdef NO_TAKE
 			node = mem[c].slot[at % RING]
 #endif
-		:: else ->
-			break
+		:: else -> break
 		od;
 		tail[c] = to;		/* step free: kdn_capture_take() */
-		at = 0;
-		to = 0;
-		node = 0
+		at = 0; to = 0; node = 0
 	}
 }
 
-/* kdn_round(): all that are in hand are kept, or done with. */
-inline round(at, to, node)
+#define LOSSES	(mem[0].lost + mem[1].lost + dropped)
+
+/* kdn_walk_check(): executable if it returns true */
+#define CHECK_ASKS \
+	d_step { \
+		LOSSES != losses_asked -> \
+		losses_asked = LOSSES; \
+		asked = ALL; \
+		printf("worker: sees %d losses, asks for a walk\n", losses_asked) \
+	}
+
+/* kdn_walk(): looks at the superblocks of 'whose', or fails and asks again */
+inline walk()
 {
-	take(0, at, to, node);
-	take(1, at, to, node);
+	d_step {
+		must_not(use_after_free, freed);
+		counted = LOSSES;	/* step count: kdn_walk() */
+		printf("walk: begins, of %d losses\n", counted);
+		before = (whose == ALL -> losses : known)
+	}
 	if
-	:: d_step { items -> refs = refs - items; items = 0 }
+	:: d_step {
+		true ->
+		asked = (whose > asked -> whose : asked);
+		printf("walk: failed\n")
+	   }
+	:: asked = NONE;
+	   if
+	   :: d_step {
+		offers ->
+		offers--;
+		printf("walk: finds a node\n");
+		refs++;
+		add()
+	      }
+	   :: true
+	   fi;
+	   d_step {
+#ifdef NO_COUNT
+		counted = LOSSES;
+#endif
+		if
+#ifndef NO_WHOLE
+		:: whose != ALL		/* step whole: kdn_walk() */
+#endif
+		:: else ->
+			must_not(loss_left_behind, counted > before);
+#ifndef NO_KNOWN
+			known = counted;	/* step known: kdn_walk() */
+#endif
+			printf("walk: has looked for %d losses\n", counted)
+		fi
+	   }
+	fi;
+	d_step { counted = 0; before = 0; whose = NONE }
+}
+
+/* kdn_round() */
+inline round(last)
+{
+	take(0);
+	take(1);
+#ifndef NO_CHECK
+	/* step check: kdn_round() */
+	if
+	:: CHECK_ASKS
+	:: else
+	fi;
+#endif
+	/* kdn_serve(): before the walk, since what that offers must wait */
+	if
 	:: true
+	:: d_step { pending -> pending = 0 }
+	:: d_step { items -> refs = refs - items; items = 0; pending = 0 }
+	fi;
+	/* Due may be the walk that was asked for, the one by time, or none. */
+	if
+	:: asked -> whose = asked
+	:: !(last) -> whose = ALL
+	:: !(last) || !asked
+	fi;
+	if
+	:: whose -> walk()
+	:: else
 	fi
 }
 
 inline store_awake(value)
 {
-	own_awake = value;
-	own_awake_out = true;
-	printf("worker: stores %d in the flag\n", value)
-}
-
-/* kdn_resync_in(); 'mb' waits for the stores of the caller. */
-inline resync_in(when, seen, mb)
-{
-#ifndef NO_DUE_LOCK
-	/* step due_lock: kdn_resync_in() */
-	d_step { !resync_lock -> resync_lock = true }
-#endif
 	d_step {
-#ifndef NO_DUE_MB
-		mb ->			/* step due_mb: kdn_resync_in() */
-#endif
-		seen = due;
-		printf("resync_in(%e): now it is due %e\n", when, seen)
-	}
-	d_step {
-		/* step due: kdn_resync_in(): sooner, and not later; a full barrier */
-		if
-#ifndef NO_DUE
-		:: when == SOON && seen == LATE && !resync_cancel && mb -> due = when
-#endif
-		:: seen == NOT && !resync_cancel && mb -> due = when
-		:: resync_cancel || seen == SOON || (seen == LATE && when == LATE)
-#ifdef NO_DUE
-		:: when == SOON && seen == LATE
-#endif
-		fi;
-		printf("resync_in(%e): from now on %e\n", when, due);
-		seen = NOT;
-		resync_lock = false
+		own_awake = value;
+		own_awake_out = true;
+		printf("worker: stores %d in the flag\n", value)
 	}
 }
 
-#define MISSES(of_worker) (mem[0].lost + mem[1].lost + of_worker)
-
-/* kdn_resync_check() */
-inline resync_check(seen)
+inline on_if(condition)
 {
 	if
-	:: d_step { MISSES(own_dropped) != asked -> asked = MISSES(own_dropped) }
-	   resync_in(SOON, seen, WORKER_MB)
-	:: MISSES(own_dropped) == asked
+	:: condition -> goto on
+	:: else
 	fi
 }
 
 active proctype kdn_worker()
 {
-	byte at, to, node;
-	mtype seen = NOT;
+	byte at, to, node, counted, before, whose;
 
 end:	do
 	:: d_step {
 		work != IDLE ->
 		work = IDLE;
 		work_runs = true;
-		printf("worker: starts\n");
-		store_awake(true)
+		printf("worker: starts\n")
 	   }
-	   do
-	   :: round(at, to, node);
-	      resync_check(seen);
-	      if
-	      :: true				/* stay on */
-	      :: d_step {
-			true ->
+on:	   store_awake(true);
+	   round(false);
+	   if
+	   :: goto on				/* after a nap */
+	   :: true
+	   fi;
 #ifndef NO_SLEEP
-			store_awake(false)	/* step sleep: kdn_capture_sleep() */
+	   store_awake(false);			/* step sleep: kdn_capture_sleep() */
 #endif
-		 }
 #ifndef NO_SLEEP_MB
-		 WORKER_MB;			/* step sleep_mb: kdn_capture_sleep() */
+	   WORKER_MB;				/* step sleep_mb: kdn_capture_sleep() */
 #endif
-#ifdef NO_SLEEP_LOOK
-		 break
-#else
-		 /* step sleep_look: kdn_capture_sleep() */
-		 if
-		 :: d_step { mem[0].head != tail[0] -> store_awake(true) }
-		 :: mem[0].head == tail[0] ->
-			if
-			:: d_step { mem[1].head != tail[1] -> store_awake(true) }
-			:: mem[1].head == tail[1] -> break
-			fi
-		 fi
+#ifndef NO_SLEEP_LOOK
+	   /* step sleep_look: kdn_capture_sleep() */
+	   on_if(mem[0].head != tail[0]);
+	   on_if(mem[1].head != tail[1]);
 #endif
-	      fi
-	   od;
 #ifndef NO_LAST_CHECK
-	   resync_check(seen);			/* step last_check: kdn_worker() */
+	   if
+	   :: CHECK_ASKS -> goto on		/* step last_check: kdn_worker() */
+	   :: else
+	   fi;
 #endif
 	   atomic {
 		WORKER_MB ->
-		must_not(use_after_free, !tables || !wq);
+		must_not(use_after_free, freed);
 		if
-		:: items && work == IDLE && !work_cancel -> work = TIMER
+#ifndef NO_QUEUE
+		/* step queue: kdn_worker() */
+		:: (items || asked) && work == IDLE && !work_cancel -> work = TIMER
+#endif
 		:: else
 		fi;
 		work_runs = false;
@@ -410,60 +458,11 @@ end:	do
 	od
 }
 
-/* ----------------------------------------------------- the walk: resync.c */
-
-/* kdn_resync() */
-inline resync(misses, before, seen, dropped_seen)
-{
-	d_step {
-		must_not(use_after_free, !wq);
-		misses = MISSES(dropped_seen);	/* step count: kdn_resync() */
-		walked = misses;
-		printf("resync: knows of %d losses\n", misses);
-		before = losses
-	}
-#ifdef NO_COUNT
-	misses = MISSES(dropped_seen);
-#endif
-	/* The walk found all; or something could not be told yet. */
-	if
-	:: d_step {
-		must_not(loss_left_behind, misses > before);
-		served = misses;		/* step served: kdn_resync() */
-		printf("resync: has served %d\n", misses);
-		misses = 0;
-		before = 0
-	   }
-	:: d_step { misses = 0; before = 0 }
-	   resync_in(LATE, seen, true)
-	fi
-}
-
-active proctype kdn_resync()
-{
-	byte misses, before;
-	mtype seen = NOT;
-
-end:	do
-	:: d_step { due == SOON -> due = NOT; resync_runs = true }
-	   resync(misses, before, seen, dropped);
-	   resync_runs = false
-	od
-}
-
 /* --------------------------------------------------- the unload: main.c */
-
-inline cancel_resync(was_due)
-{
-	d_step { was_due = (due != NOT); due = NOT; resync_cancel = true }
-	d_step { !resync_runs -> resync_cancel = false }
-}
 
 active proctype kdn_exit()
 {
-	byte at, to, node, misses, before;
-	mtype seen = NOT;
-	bool was_due;
+	byte at, to, node, counted, before, whose;
 
 	d_step {
 #ifndef NO_DISARM
@@ -479,66 +478,50 @@ active proctype kdn_exit()
 	}
 
 	/* kdn_worker_exit() */
-#ifndef NO_CANCEL_WORKER
-	/* step cancel_worker: kdn_worker_exit() */
+#ifndef NO_CANCEL
+	/* step cancel: kdn_worker_exit() */
 	d_step { work = IDLE; work_cancel = true }
 	d_step { !work_runs -> work_cancel = false }
 #endif
 #ifndef NO_EXIT_ROUND
-	round(at, to, node);		/* step exit_round: kdn_worker_exit() */
+	do
+	:: round(true);			/* step exit_round: kdn_worker_exit() */
+	   if
+#ifndef NO_EXIT_AGAIN
+	   :: pending || asked		/* step exit_again: kdn_worker_exit() */
+	   :: pending || asked -> break	/* after ten times */
 #endif
+	   :: else ->
+		must_not(loss_left_behind, known != losses);
+		break
+	   fi
+	od;
+#endif
+	printf("unload: the worker is off\n");
 	d_step {
 #ifndef NO_EXIT_PUT
 		refs = refs - items;	/* step exit_put: kdn_worker_exit() */
 #endif
 		items = 0;
-		tables = false;
-		printf("unload: the worker is off\n")
-	}
-
-	/* kdn_resync_exit() */
-#ifndef NO_EXIT_CHECK
-	resync_check(seen);		/* step exit_check: kdn_resync_exit() */
-#endif
-#ifndef NO_CANCEL_RESYNC
-	cancel_resync(was_due);		/* step cancel_resync: kdn_resync_exit() */
-#endif
-	if
-	:: was_due ->
-#ifndef NO_EXIT_WALK
-		/* step exit_walk: kdn_resync_exit() */
-		resync(misses, before, seen, own_dropped);
-#endif
-#ifndef NO_CANCEL_AGAIN
-		/* step cancel_again: kdn_resync_exit() */
-		cancel_resync(was_due)
-#endif
-	:: else
-	fi;
-
-	d_step {
-		wq = false;
-		rings = false;
+		freed = true;
 		printf("unload: all is freed\n");
-		must_not(work_left, work != IDLE || work_runs ||
-			 due != NOT || resync_runs);
-		must_not(reference_left, refs);
-		must_not(loss_left_behind, walked != losses)
+		must_not(work_left, work != IDLE || work_runs);
+		must_not(reference_left, refs)
 	}
 }
 
-/* Whenever nobody has anything to do but what is late, all must be well. */
+/* Whenever all that is left to do is due later, all must be well. */
 active proctype at_rest()
 {
 end:	do
 	:: d_step {
 		armed && !in_handler[0] && !in_handler[1] &&
 		HANDLER_MB(0) && HANDLER_MB(1) && WORKER_MB && !irq_busy &&
-		work != QUEUED && !work_runs && due != SOON && !resync_runs ->
+		work != QUEUED && !work_runs ->
 		must_not(node_left_in_ring, mem[0].head != tail[0] ||
 			 mem[1].head != tail[1]);
-		must_not(loss_left_behind, walked != losses ||
-			 (served != losses && due == NOT));
+		must_not(loss_left_behind, known != losses && asked != ALL);
+		must_not(nobody_comes, (items || asked) && work != TIMER);
 		must_not(flag_left_set, awake)
 	   }
 	od
