@@ -35,19 +35,16 @@ MODULE_PARM_DESC(ring_size, "Nodes that a CPU's ring can hold, a power of two fr
  * struct kdn_ring - nodes on their way from one CPU's handler to the worker
  * @slot: the nodes, each with a reference
  * @head: where the next one goes; the handler's
- * @noted: nodes put in; the handler's
- * @lost: walks cut short by a full ring or a large subtree; the handler's
  * @tail: where the oldest one is; the worker's
  */
 struct kdn_ring {
 	struct kernfs_node **slot;
 	unsigned int head;
-	unsigned long noted;
-	unsigned long lost;
 	unsigned int tail ____cacheline_aligned_in_smp;
 };
 
 static DEFINE_PER_CPU_ALIGNED(struct kdn_ring, kdn_rings);
+DEFINE_PER_CPU(struct kdn_captured, kdn_captured);
 
 /* The worker is awake, or about to be: the handler need not wake it. */
 static bool kdn_awake;
@@ -119,33 +116,27 @@ void kdn_capture(struct kernfs_node *kn)
 	unsigned int end = smp_load_acquire(&ring->tail) + ring_size;
 	unsigned int steps = KDN_WALK_MAX;
 	struct kernfs_node *pos = kdn_first(kn, &steps);
-	bool lost = false;
 
-	for (;;) {
+	while (pos) {
 		if (atomic_read(&pos->count) > 1) {
-			lost = head == end;
-			if (lost)
+			if (head == end)
 				break;
 			/* handoff.pml: note */
 			kernfs_get(pos);
 			ring->slot[head++ & (ring_size - 1)] = pos;
 		}
-		if (pos == kn)
+		if (pos != kn && !steps--)
 			break;
-		lost = !steps;
-		if (lost)
-			break;
-		steps--;
-		pos = kdn_next(pos, &steps);
+		pos = pos == kn ? NULL : kdn_next(pos, &steps);
 	}
-
-	if (!lost && head == ring->head)
+	/* The whole subtree is passed, and nobody can be watching it. */
+	if (!pos && head == ring->head)
 		return;
 
-	WRITE_ONCE(ring->noted, ring->noted + head - ring->head);
+	this_cpu_add(kdn_captured.noted, head - ring->head);
 	/* handoff.pml: lost */
-	if (lost)
-		WRITE_ONCE(ring->lost, ring->lost + 1);
+	if (pos)
+		this_cpu_inc(kdn_captured.lost);
 	/*
 	 * The slots before the head.  Pairs with the acquire there.
 	 * handoff.pml: publish
@@ -261,10 +252,9 @@ struct kdn_captured kdn_capture_sum(void)
 	int cpu;
 
 	for_each_possible_cpu(cpu) {
-		const struct kdn_ring *ring = per_cpu_ptr(&kdn_rings, cpu);
-
-		sum.noted += READ_ONCE(ring->noted);
-		sum.lost += READ_ONCE(ring->lost);
+		sum.removals += READ_ONCE(per_cpu(kdn_captured.removals, cpu));
+		sum.noted += READ_ONCE(per_cpu(kdn_captured.noted, cpu));
+		sum.lost += READ_ONCE(per_cpu(kdn_captured.lost, cpu));
 	}
 	return sum;
 }

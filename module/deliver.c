@@ -22,7 +22,7 @@
 /* To pass more dentries under locks would take too long. */
 #define KDN_DENTRIES_MAX	16384
 
-/* The next directory within @dir, after @child.  Both lists are under d_lock. */
+/* The next directory within @dir, after @child.  Under the d_lock of @dir. */
 static struct dentry *kdn_next_dir(struct dentry *dir, struct dentry *child,
 				   unsigned int *passed)
 {
@@ -56,36 +56,16 @@ static bool kdn_dir_held(struct dentry *dir, int refs, unsigned int *passed)
 }
 
 /*
- * A mark of dnotify must be gone before its directory's other marks are
- * destroyed: the kernel has it as a BUG_ON().  It goes when the directory is
- * closed.  So a directory that a program has open, or works in, or can come back
- * to by '..' from one within, is told when that is over, as on tmpfs.  A file
- * that is open in it holds it, too, but leads nowhere.
- *
- * If this says that it is not open, it will not be.  kernfs lets no lookup pass
- * that finds a directory removed, so a program that is within can only move up,
- * and is met there: the innermost directories are looked at first.  Nothing is
- * pruned: a program that is within could make new dentries faster than that.
- *
- * If any dentry was moved meanwhile, the walk may have missed a directory, or
- * come up elsewhere than it went down.  Then it is done again, and keeps others
- * from moving dentries: like d_walk() of fs/dcache.c, which has the same locks.
+ * Is a directory held, or one within?  The innermost are looked at first.  No
+ * references are taken, so RCU keeps what is killed meanwhile.  If a directory
+ * on the way up was moved meanwhile, it is held.
  */
-static bool kdn_dir_open(struct dentry *top)
+static bool kdn_tree_held(struct dentry *top)
 {
-	struct dentry *dir, *child;
-	unsigned int passed;
-	bool open = false;
-	int seq = 0;
+	struct dentry *dir = top, *child = NULL;
+	unsigned int passed = 0;
+	bool held;
 
-	if (!d_is_dir(top))
-		return false;
-again:
-	passed = 0;
-	child = NULL;
-	dir = top;
-	read_seqbegin_or_lock(&rename_lock, &seq);
-	/* What we come up from may be killed, but not freed. */
 	rcu_read_lock();
 	spin_lock(&dir->d_lock);
 	for (;;) {
@@ -98,24 +78,53 @@ again:
 			continue;
 		}
 		/* The caller has a reference on @top. */
-		open = kdn_dir_held(dir, dir == top, &passed) ||
+		held = kdn_dir_held(dir, dir == top, &passed) ||
 		       passed >= KDN_DENTRIES_MAX;
-		if (open || dir == top)
+		if (held || dir == top)
 			break;
 		child = dir;
 		dir = child->d_parent;
 		spin_unlock(&child->d_lock);
 		spin_lock(&dir->d_lock);
-		if (need_seqretry(&rename_lock, seq))
+		held = child->d_parent != dir;
+		if (held)
 			break;
 	}
 	spin_unlock(&dir->d_lock);
 	rcu_read_unlock();
-	if (!open && need_seqretry(&rename_lock, seq)) {
-		seq = 1;
-		goto again;
-	}
-	done_seqretry(&rename_lock, seq);
+	return held;
+}
+
+/*
+ * A mark of dnotify must be gone before its directory's other marks are
+ * destroyed: the kernel has it as a BUG_ON().  It goes when the directory is
+ * closed.  So a directory that a program has open, or works in, or can come back
+ * to by '..' from one within, is told when that is over, as on tmpfs.  A file
+ * that is open in it holds it, too, but leads nowhere.
+ *
+ * If this says that it is not open, it will not be.  kernfs lets no lookup pass
+ * that finds a directory removed, so a program that is within can only move up,
+ * and is met there.  Nothing is pruned: a program that is within could make new
+ * dentries faster than that.
+ *
+ * If any dentry was moved meanwhile, a directory may have been missed.  Then look
+ * again and keep dentries from being moved, or a loop of renames elsewhere could
+ * put this off for ever.
+ */
+static bool kdn_dir_open(struct dentry *dir)
+{
+	unsigned int seq;
+	bool open;
+
+	if (!d_is_dir(dir))
+		return false;
+	seq = read_seqbegin(&rename_lock);
+	open = kdn_tree_held(dir);
+	if (open || !read_seqretry(&rename_lock, seq))
+		return open;
+	read_seqlock_excl(&rename_lock);
+	open = kdn_tree_held(dir);
+	read_sequnlock_excl(&rename_lock);
 	return open;
 }
 
@@ -127,7 +136,7 @@ again:
  */
 static bool kdn_vfs_tells(struct inode *inode)
 {
-	if (!kdn_selftest_native())
+	if (!kdn_kernel.native)
 		return false;
 	if (READ_ONCE(inode->i_nlink))
 		kdn_node_pass(inode->i_private);
@@ -161,7 +170,7 @@ enum kdn_told kdn_deliver(struct inode *inode, bool first)
 	 * has not and will not: the last dentry died before the removal.
 	 */
 	alias = d_find_any_alias(inode);
-	vfs_telling = kdn_selftest_native() && !alias &&
+	vfs_telling = kdn_kernel.native && !alias &&
 		      atomic_read(&inode->i_count) > KDN_INODE_REFS;
 	/* If the VFS has just destroyed the marks, this is to be seen below. */
 	smp_rmb();
@@ -171,7 +180,7 @@ enum kdn_told kdn_deliver(struct inode *inode, bool first)
 	 * as long as the VFS is to tell them, nobody has.
 	 */
 	vfs_tells = alias && kdn_vfs_tells(inode);
-	tell_sb = (kdn_selftest_native() ? vfs_tells : first) &&
+	tell_sb = (kdn_kernel.native ? vfs_tells : first) &&
 		  kdn_sb_marked(sb);
 	watched = kdn_inode_watched(inode);
 	if (!watched && !tell_sb)

@@ -37,16 +37,19 @@ static const char * const kdn_symbols[] = {
 	"__kernfs_remove.constprop.0.part.0",
 };
 
-static DEFINE_PER_CPU(unsigned long, kdn_removals);
-
-/*
- * The references on a file without an inode when kernfs removes it by its name.
- * No other caller removes a file that can have an inode.
+/**
+ * enum kdn_hook - what the probe is at
+ * @KDN_ON_TRIAL: its calls are for the selftest
+ * @KDN_ARMED: it is proved, and all that its handler needs is set up
+ * @KDN_LEAVING: the same, but it is about to be taken away
  */
-static int kdn_file_refs;
+enum kdn_hook {
+	KDN_ON_TRIAL,
+	KDN_ARMED,
+	KDN_LEAVING,
+};
 
-/* The probe is proved, and all that its handler needs is set up. */
-static bool kdn_armed;
+static enum kdn_hook kdn_hook;
 
 /*
  * Context: see kdn_capture(); until the probe is armed, the entry of whatever
@@ -62,14 +65,14 @@ static int kdn_hook_hit(struct kprobe *p, struct pt_regs *regs)
 	struct kernfs_node *kn = (void *)regs_get_kernel_argument(regs, 0);
 
 	/* Pairs with the release in kdn_hook_arm(). */
-	if (unlikely(!smp_load_acquire(&kdn_armed))) {
+	if (unlikely(smp_load_acquire(&kdn_hook) == KDN_ON_TRIAL)) {
 		kdn_selftest_hit(kn);
 		return 0;
 	}
-	this_cpu_inc(kdn_removals);
+	this_cpu_inc(kdn_captured.removals);
 	if (!kn)
 		return 0;
-	if (kernfs_type(kn) != KERNFS_DIR && atomic_read(&kn->count) <= kdn_file_refs)
+	if (kernfs_type(kn) != KERNFS_DIR && atomic_read(&kn->count) <= kdn_kernel.file_refs)
 		return 0;
 	if (kdn_parent(kn) && !RB_EMPTY_NODE(&kn->rb))
 		kdn_capture(kn);
@@ -98,7 +101,7 @@ static int kdn_hook_probe(const char *name)
 		pr_err("this kernel refuses a probe on %s: error %d\n", name, err);
 		return err;
 	}
-	err = kdn_selftest(name, &kdn_file_refs);
+	err = kdn_selftest(name);
 	if (err)
 		unregister_kprobe(&kdn_kprobe);
 	return err;
@@ -147,7 +150,7 @@ int kdn_hook_find(void)
 void kdn_hook_arm(void)
 {
 	/* What is set up.  Pairs with the acquire in kdn_hook_hit(). */
-	smp_store_release(&kdn_armed, true);
+	smp_store_release(&kdn_hook, KDN_ARMED);
 }
 
 /**
@@ -158,8 +161,7 @@ void kdn_hook_arm(void)
  */
 void kdn_hook_disarm(void)
 {
-	/* Before the probe is gone, for kdn_hook_try() not to take it for dead. */
-	WRITE_ONCE(kdn_armed, false);
+	WRITE_ONCE(kdn_hook, KDN_LEAVING);
 	unregister_kprobe(&kdn_kprobe);
 }
 
@@ -184,15 +186,16 @@ const char *kdn_hook_symbol(void)
  */
 void kdn_hook_try(void)
 {
-	unsigned long before = kdn_hook_removals() + kdn_hook_missed();
+	unsigned long before = kdn_capture_sum().removals + kdn_hook_missed();
 	bool firing;
 
 	/* Without memory for a file to remove, try again the next time. */
 	if (kdn_selftest_remove())
 		return;
 	/* Any other removal proves it just as well. */
-	firing = kdn_hook_removals() + kdn_hook_missed() != before;
-	if (!READ_ONCE(kdn_armed))
+	firing = kdn_capture_sum().removals + kdn_hook_missed() != before;
+	/* If it is being taken away, that is why it did not fire. */
+	if (READ_ONCE(kdn_hook) == KDN_LEAVING)
 		return;
 	if (!firing && kdn_firing)
 		pr_warn("kprobes are switched off: removals are no longer seen at once, watchers hear at the next resync; try 1 in debugfs, kprobes/enabled, and sysctl kernel.ftrace_enabled=1\n");
@@ -210,7 +213,7 @@ void kdn_hook_try(void)
  */
 bool kdn_hook_armed(void)
 {
-	return READ_ONCE(kdn_armed) && !kprobe_disabled(&kdn_kprobe) &&
+	return READ_ONCE(kdn_hook) == KDN_ARMED && !kprobe_disabled(&kdn_kprobe) &&
 	       READ_ONCE(kdn_firing);
 }
 
@@ -223,20 +226,4 @@ bool kdn_hook_armed(void)
 unsigned long kdn_hook_missed(void)
 {
 	return READ_ONCE(kdn_kprobe.nmissed);
-}
-
-/**
- * kdn_hook_removals - calls of the probed function seen
- *
- * Context: any.
- * Return: the count, over all CPUs.
- */
-unsigned long kdn_hook_removals(void)
-{
-	unsigned long sum = 0;
-	int cpu;
-
-	for_each_possible_cpu(cpu)
-		sum += READ_ONCE(per_cpu(kdn_removals, cpu));
-	return sum;
 }

@@ -27,6 +27,7 @@
 #include <linux/kernfs.h>
 #include <linux/kobject.h>
 #include <linux/ktime.h>
+#include <linux/percpu.h>
 #include <linux/types.h>
 
 #include "compat.h"
@@ -42,19 +43,22 @@ const char *kdn_hook_symbol(void);
 void kdn_hook_try(void);
 bool kdn_hook_armed(void);
 unsigned long kdn_hook_missed(void);
-unsigned long kdn_hook_removals(void);
 
 /* capture.c */
 
 /**
- * struct kdn_captured - what the handlers of all CPUs have counted
+ * struct kdn_captured - what the handlers have counted
+ * @removals: calls of the probed function
  * @noted: nodes put into a ring
  * @lost: removals of which not all nodes went into a ring
  */
 struct kdn_captured {
+	unsigned long removals;
 	unsigned long noted;
 	unsigned long lost;
 };
+
+DECLARE_PER_CPU(struct kdn_captured, kdn_captured);
 
 int kdn_capture_init(void);
 void kdn_capture_exit(void);
@@ -69,9 +73,8 @@ struct kdn_captured kdn_capture_sum(void);
 int kdn_walk_init(void);
 void kdn_walk_by(ktime_t when, unsigned int whose);
 bool kdn_walk_check(void);
-bool kdn_walk_asked(void);
 bool kdn_walk_behind(void);
-ktime_t kdn_walk_due(void);
+ktime_t kdn_walk_due(bool last);
 void kdn_walk(void);
 unsigned long kdn_walk_lost(void);
 
@@ -80,8 +83,6 @@ int kdn_worker_init(void);
 void kdn_worker_exit(void);
 void kdn_worker_kick(void);
 void kdn_worker_offer(struct kernfs_node *kn);
-unsigned int kdn_worker_pending(void);
-unsigned long kdn_worker_dropped(void);
 
 /* order.c */
 int kdn_order_init(struct kobject *dir);
@@ -120,18 +121,6 @@ struct kdn_supers {
 	unsigned int watched;
 };
 
-/**
- * enum kdn_look - what there is of a removed node, in rising order
- * @KDN_NO_INODE: no inode, so nobody watches it
- * @KDN_UNWATCHED: an inode without a watcher
- * @KDN_WATCHED: an inode with watchers
- */
-enum kdn_look {
-	KDN_NO_INODE,
-	KDN_UNWATCHED,
-	KDN_WATCHED,
-};
-
 /* The worker's, from kdn_supers_get() to kdn_supers_put(). */
 extern struct kdn_supers kdn_supers;
 
@@ -145,7 +134,8 @@ int kdn_super_init(void);
 void kdn_super_exit(void);
 int kdn_supers_get(unsigned int whose);
 void kdn_supers_put(void);
-enum kdn_look kdn_supers_look(struct kernfs_node *kn, bool first, int *inodes);
+void kdn_super_pass(struct super_block *sb);
+bool kdn_supers_look(struct kernfs_node *kn, bool first, int *inodes);
 bool kdn_supers_in_hand(struct kernfs_node *kn);
 struct inode *kdn_super_inode(struct super_block *sb, struct kernfs_node *kn);
 bool kdn_node_out(struct kernfs_node *kn);
@@ -175,21 +165,40 @@ static inline bool kdn_inode_watched(struct inode *inode)
 }
 
 /* selftest.c */
+
+/**
+ * struct kdn_kernel - what the selftest has learnt of this kernel
+ * @ops: the superblock operations of kernfs: how to know a superblock of it
+ * @native: it tells watchers by itself: it clears the link count of a removed
+ *          node's inode
+ * @file_refs: the references on a file without an inode when kernfs removes it by
+ *             its name; no other caller removes a file that can have an inode
+ *
+ * Set at load, before the probe is armed.
+ */
+struct kdn_kernel {
+	const struct super_operations *ops;
+	bool native;
+	int file_refs;
+};
+
+extern struct kdn_kernel kdn_kernel;
+
 int kdn_selftest_init(void);
-int kdn_selftest(const char *symbol, int *refs);
+int kdn_selftest(const char *symbol);
 void kdn_selftest_hit(struct kernfs_node *kn);
 int kdn_selftest_remove(void);
-bool kdn_selftest_native(void);
-const struct super_operations *kdn_selftest_ops(void);
 
 /* status.c */
 
 /**
- * struct kdn_counters - what happened since the module was loaded
+ * struct kdn_counters - what happened since the module was loaded, and what is now
  * @found: watched inodes of removed nodes
  * @delivered: of those, inodes whose watchers this module told
  * @walks: walks over all watched inodes
  * @walk_found: of @delivered, those that only a walk found
+ * @dropped: unsettled nodes for which the worker had no room
+ * @pending: nodes whose removal is not over or not yet told
  *
  * Written by the worker alone.
  */
@@ -198,6 +207,8 @@ struct kdn_counters {
 	unsigned long delivered;
 	unsigned long walks;
 	unsigned long walk_found;
+	unsigned long dropped;
+	unsigned long pending;
 };
 
 extern struct kdn_counters kdn_counters;

@@ -50,7 +50,7 @@ static int __init kdn_init(void)
 	kdn_worker_kick();
 
 	pr_info("watchers of removed kernfs files will be told; probing %s, %s native support\n",
-		kdn_hook_symbol(), kdn_selftest_native() ? "with" : "without");
+		kdn_hook_symbol(), kdn_kernel.native ? "with" : "without");
 	return 0;
 
 err_status:

@@ -18,8 +18,10 @@
  * A file of our own for kernfs to notify, and how often that was done.  The file
  * is removed already: it has no inode, so nobody hears of it.
  */
-static struct kernfs_node *kdn_barrier_kn;
-static u32 kdn_barriers;
+static struct {
+	struct kernfs_node *kn;
+	u32 count;
+} kdn_barrier;
 
 /**
  * kdn_order_queued - is a node on the list of those to be notified?
@@ -47,11 +49,11 @@ u32 kdn_order_begin(void)
 {
 	/* The caller saw other files off the list: before this. */
 	smp_rmb();
-	if (!kdn_order_queued(kdn_barrier_kn)) {
-		kdn_barriers = kdn_barriers + 1 ?: 1;
-		kernfs_notify(kdn_barrier_kn);
+	if (!kdn_order_queued(kdn_barrier.kn)) {
+		kdn_barrier.count = kdn_barrier.count + 1 ?: 1;
+		kernfs_notify(kdn_barrier.kn);
 	}
-	return kdn_barriers;
+	return kdn_barrier.count;
 }
 
 /**
@@ -63,7 +65,7 @@ u32 kdn_order_begin(void)
  */
 bool kdn_order_passed(u32 barrier)
 {
-	return kdn_barriers != barrier || !kdn_order_queued(kdn_barrier_kn);
+	return kdn_barrier.count != barrier || !kdn_order_queued(kdn_barrier.kn);
 }
 
 /**
@@ -81,9 +83,9 @@ int kdn_order_init(struct kobject *dir)
 	err = sysfs_create_file(dir, &file.attr);
 	if (err)
 		return err;
-	kdn_barrier_kn = kernfs_find_and_get(dir->sd, file.attr.name);
+	kdn_barrier.kn = kernfs_find_and_get(dir->sd, file.attr.name);
 	sysfs_remove_file(dir, &file.attr);
-	return kdn_barrier_kn ? 0 : -ENOENT;
+	return kdn_barrier.kn ? 0 : -ENOENT;
 }
 
 /**
@@ -93,5 +95,5 @@ int kdn_order_init(struct kobject *dir)
  */
 void kdn_order_exit(void)
 {
-	kernfs_put(kdn_barrier_kn);
+	kernfs_put(kdn_barrier.kn);
 }

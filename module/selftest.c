@@ -28,8 +28,7 @@ static struct module_attribute kdn_attr = {
 	.attr = { .name = KDN_NAME, .mode = 0400 },
 };
 
-static const struct super_operations *kdn_ops;
-static bool kdn_native;
+struct kdn_kernel kdn_kernel;
 
 /**
  * struct kdn_proof - what the probe on trial has reported
@@ -52,8 +51,7 @@ struct kdn_proof {
 static struct kdn_proof kdn_proof;
 
 /**
- * kdn_selftest_init - learn how to know a superblock of kernfs, and whether this
- *                     kernel has native support
+ * kdn_selftest_init - set kdn_kernel.ops and kdn_kernel.native
  *
  * Removes a file and looks at its inode.  A mount of our own does not depend on
  * where, or whether, the caller of insmod sees sysfs; it lasts until insmod
@@ -74,7 +72,7 @@ int kdn_selftest_init(void)
 		err = PTR_ERR(mnt);
 		goto out_type;
 	}
-	kdn_ops = mnt->mnt_sb->s_op;
+	kdn_kernel.ops = mnt->mnt_sb->s_op;
 
 	err = sysfs_create_file(KDN_DIR, &kdn_attr.attr);
 	if (err)
@@ -86,7 +84,7 @@ int kdn_selftest_init(void)
 		err = PTR_ERR(file);
 		goto out_mnt;
 	}
-	kdn_native = !file_inode(file)->i_nlink;
+	kdn_kernel.native = !file_inode(file)->i_nlink;
 	fput(file);
 out_mnt:
 	kern_unmount(mnt);
@@ -192,17 +190,16 @@ static int kdn_prove(const char *symbol, int (*try)(void))
 /**
  * kdn_selftest - prove that a function is the one to probe
  * @symbol: its name, for the log; a probe on it calls kdn_selftest_hit()
- * @refs: gets the references on a file without an inode that is removed by name
  *
  * Removes a file and a directory.  To pass, the function must have been called
  * with the node as first argument exactly once, when it was still linked and
- * active.
+ * active.  Sets kdn_kernel.file_refs.
  *
  * Context: process, may sleep.
  * Return: 0; -ENOMEM; -ENXIO if it failed, or another error: these with a line
  * in the log.
  */
-int kdn_selftest(const char *symbol, int *refs)
+int kdn_selftest(const char *symbol)
 {
 	int err = kdn_prove(symbol, kdn_try_file);
 
@@ -212,9 +209,9 @@ int kdn_selftest(const char *symbol, int *refs)
 	 * reads the directory, this is no measure.  Then the remover's does not
 	 * count: to take note of a file too many does no harm.
 	 */
-	*refs = 1;
+	kdn_kernel.file_refs = 1;
 	if (!err && kdn_proof.alone && atomic_read(&kdn_proof.kn->count) == 1)
-		*refs = kdn_proof.refs - 1;
+		kdn_kernel.file_refs = kdn_proof.refs - 1;
 	kdn_trial_end();
 	if (err)
 		return err;
@@ -237,26 +234,4 @@ int kdn_selftest_remove(void)
 	if (!err)
 		sysfs_remove_file(KDN_DIR, &kdn_attr.attr);
 	return err;
-}
-
-/**
- * kdn_selftest_native - does this kernel tell watchers by itself?
- *
- * Context: any, after kdn_selftest_init().
- * Return: whether it clears the link count of removed nodes' inodes.
- */
-bool kdn_selftest_native(void)
-{
-	return kdn_native;
-}
-
-/**
- * kdn_selftest_ops - how to know a superblock of kernfs
- *
- * Context: any, after kdn_selftest_init().
- * Return: the superblock operations of kernfs.
- */
-const struct super_operations *kdn_selftest_ops(void)
-{
-	return kdn_ops;
 }

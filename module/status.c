@@ -23,13 +23,13 @@ static ssize_t name##_show(struct kobject *kobj,			\
 static struct kobj_attribute kdn_##name = __ATTR_RO(name)
 
 KDN_STATUS(symbol, "%s", kdn_hook_symbol());
-KDN_STATUS(native, "%d", kdn_selftest_native());
+KDN_STATUS(native, "%d", kdn_kernel.native);
 KDN_STATUS(armed, "%d", kdn_hook_armed());
-KDN_STATUS(removals, "%lu", kdn_hook_removals());
+KDN_STATUS(removals, "%lu", kdn_capture_sum().removals);
 KDN_STATUS(noted, "%lu", kdn_capture_sum().noted);
 KDN_STATUS(overflows, "%lu", kdn_walk_lost());
 KDN_STATUS(missed, "%lu", kdn_hook_missed());
-KDN_STATUS(pending, "%u", kdn_worker_pending());
+KDN_STATUS(pending, "%lu", READ_ONCE(kdn_counters.pending));
 KDN_STATUS(found, "%lu", READ_ONCE(kdn_counters.found));
 KDN_STATUS(delivered, "%lu", READ_ONCE(kdn_counters.delivered));
 KDN_STATUS(resyncs, "%lu", READ_ONCE(kdn_counters.walks));

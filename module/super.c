@@ -31,14 +31,24 @@ static char *filesystems = KDN_TYPES;
 module_param(filesystems, charp, 0444);
 MODULE_PARM_DESC(filesystems, "Kernfs users to serve, with commas between (default " KDN_TYPES ")");
 
-static struct file_system_type *kdn_types[KDN_TYPES_MAX];
-static unsigned int kdn_nr_types;
-static unsigned int kdn_whose_served;	/* a set of &enum kdn_whose */
+/* The filesystem types to serve, and whose superblocks these have. */
+static struct {
+	struct file_system_type *type[KDN_TYPES_MAX];
+	unsigned int nr;
+	unsigned int whose;
+} kdn_served;
 
 struct kdn_supers kdn_supers;
 
-/* The superblock that was met last is not the last of its type, or had no room. */
-static bool kdn_supers_cut;
+/**
+ * struct kdn_listing - how far kdn_super_add() has come
+ * @cut: the superblock that was met last is not the last of its type
+ * @no_room: there was no memory for one
+ */
+struct kdn_listing {
+	bool cut;
+	bool no_room;
+};
 
 /**
  * kdn_node_out - is a node's removal over?
@@ -88,7 +98,7 @@ enum kdn_whose kdn_node_whose(struct kernfs_node *kn)
  */
 bool kdn_node_served(struct kernfs_node *kn)
 {
-	return kdn_whose_served & kdn_node_whose(kn);
+	return kdn_served.whose & kdn_node_whose(kn);
 }
 
 /**
@@ -117,6 +127,17 @@ static struct kernfs_node *kdn_super_root(struct super_block *sb)
 	return d_inode(sb->s_root)->i_private;
 }
 
+/**
+ * kdn_super_pass - wait until kernfs's lock is let go of
+ * @sb: the superblock, a kernfs one, active
+ *
+ * Context: process, may sleep; see kdn_node_pass().
+ */
+void kdn_super_pass(struct super_block *sb)
+{
+	kernfs_put(kernfs_find_and_get(kdn_super_root(sb), ""));
+}
+
 /*
  * The inode, without a reference; the caller is in an RCU read section.  Each
  * hierarchy numbers its nodes by itself.  An inode that is just being set up,
@@ -133,22 +154,6 @@ static struct inode *kdn_super_find(struct super_block *sb,
 	return inode && READ_ONCE(inode->i_private) == kn ? inode : NULL;
 }
 
-static enum kdn_look kdn_super_look(struct super_block *sb,
-				    struct kernfs_node *kn, bool first)
-{
-	enum kdn_look look = KDN_NO_INODE;
-	struct inode *inode;
-
-	rcu_read_lock();
-	inode = kdn_super_find(sb, kn);
-	if (inode)
-		look = kdn_inode_watched(inode) ||
-		       (first && kdn_sb_marked(sb)) ?
-		       KDN_WATCHED : KDN_UNWATCHED;
-	rcu_read_unlock();
-	return look;
-}
-
 /**
  * kdn_supers_look - does anybody watch a removed node on any superblock?
  * @kn: the node, out, on which the caller holds a reference
@@ -159,21 +164,28 @@ static enum kdn_look kdn_super_look(struct super_block *sb,
  * trace of having been told.
  *
  * Context: any.
- * Return: see &enum kdn_look; the most of what the superblocks have.
+ * Return: whether somebody does.
  */
-enum kdn_look kdn_supers_look(struct kernfs_node *kn, bool first, int *inodes)
+bool kdn_supers_look(struct kernfs_node *kn, bool first, int *inodes)
 {
-	enum kdn_look most = KDN_NO_INODE;
+	bool watched = false;
 	unsigned int i;
 
 	*inodes = 0;
 	for (i = 0; i < kdn_supers.nr; i++) {
-		enum kdn_look look = kdn_super_look(kdn_supers.sb[i], kn, first);
+		struct super_block *sb = kdn_supers.sb[i];
+		struct inode *inode;
 
-		*inodes += look != KDN_NO_INODE;
-		most = max(most, look);
+		rcu_read_lock();
+		inode = kdn_super_find(sb, kn);
+		if (inode) {
+			watched |= kdn_inode_watched(inode) ||
+				   (first && kdn_sb_marked(sb));
+			++*inodes;
+		}
+		rcu_read_unlock();
 	}
-	return most;
+	return watched;
 }
 
 /**
@@ -244,17 +256,19 @@ static bool kdn_supers_room(void)
 }
 
 /* For iterate_supers_type(), which holds the superblock's s_umount. */
-static void kdn_super_add(struct super_block *sb, void *without_room)
+static void kdn_super_add(struct super_block *sb, void *arg)
 {
-	kdn_supers_cut = READ_ONCE(sb->s_instances.next) != NULL;
-	if (sb->s_op != kdn_selftest_ops() || !kdn_sb_watched(sb))
+	struct kdn_listing *listing = arg;
+
+	listing->cut = !!READ_ONCE(sb->s_instances.next);
+	if (sb->s_op != kdn_kernel.ops || !kdn_sb_watched(sb))
 		return;
 	/*
 	 * It has a root and can't lose it now, so it is active, and stays so:
 	 * an unmount meanwhile is completed by kdn_supers_put().
 	 */
 	if (!kdn_supers_room())
-		*(bool *)without_room = true;
+		listing->no_room = true;
 	else if (atomic_inc_not_zero(&sb->s_active))
 		kdn_supers.sb[kdn_supers.nr++] = sb;
 }
@@ -273,15 +287,17 @@ static void kdn_supers_put_from(unsigned int nr)
 static int kdn_supers_get_type(struct file_system_type *type)
 {
 	unsigned int tries = KDN_TRIES_MAX, nr = kdn_supers.nr;
-	bool without_room = false;
 
 	while (tries--) {
-		kdn_supers_cut = !hlist_empty(&type->fs_supers);
-		iterate_supers_type(type, kdn_super_add, &without_room);
-		if (!kdn_supers_cut && !without_room)
+		struct kdn_listing listing = {
+			.cut = !hlist_empty(&type->fs_supers),
+		};
+
+		iterate_supers_type(type, kdn_super_add, &listing);
+		if (!listing.cut && !listing.no_room)
 			return 0;
 		kdn_supers_put_from(nr);
-		if (without_room)
+		if (listing.no_room)
 			return -ENOMEM;
 	}
 	return -EAGAIN;
@@ -309,19 +325,19 @@ int kdn_supers_get(unsigned int whose)
 {
 	unsigned int missing = whose & ~kdn_supers.whose, watched = 0, i;
 
-	for (i = 0; i < kdn_nr_types && missing; i++) {
+	for (i = 0; i < kdn_served.nr && missing; i++) {
 		unsigned int nr = kdn_supers.nr;
 		int err;
 
-		if (!(missing & kdn_type_whose(kdn_types[i])))
+		if (!(missing & kdn_type_whose(kdn_served.type[i])))
 			continue;
-		err = kdn_supers_get_type(kdn_types[i]);
+		err = kdn_supers_get_type(kdn_served.type[i]);
 		if (err) {
 			kdn_supers_put();
 			return err;
 		}
 		if (kdn_supers.nr > nr)
-			watched |= kdn_type_whose(kdn_types[i]);
+			watched |= kdn_type_whose(kdn_served.type[i]);
 	}
 	kdn_supers.whose |= missing;
 	WRITE_ONCE(kdn_supers.watched, (kdn_supers.watched & ~missing) | watched);
@@ -343,8 +359,8 @@ static bool kdn_type_known(const struct file_system_type *type)
 {
 	unsigned int i;
 
-	for (i = 0; i < kdn_nr_types; i++)
-		if (kdn_types[i] == type)
+	for (i = 0; i < kdn_served.nr; i++)
+		if (kdn_served.type[i] == type)
 			return true;
 	return false;
 }
@@ -370,7 +386,7 @@ int kdn_super_init(void)
 	for (pos = names; (name = strsep(&pos, ",")) && !err;) {
 		struct file_system_type *type;
 
-		if (kdn_nr_types == KDN_TYPES_MAX) {
+		if (kdn_served.nr == KDN_TYPES_MAX) {
 			pr_err("filesystems=%s is refused: it takes %u names at most\n",
 			       filesystems, KDN_TYPES_MAX);
 			err = -EINVAL;
@@ -378,8 +394,8 @@ int kdn_super_init(void)
 		}
 		type = get_fs_type(name);
 		if (type && !kdn_type_known(type)) {
-			kdn_types[kdn_nr_types++] = type;
-			kdn_whose_served |= kdn_type_whose(type);
+			kdn_served.type[kdn_served.nr++] = type;
+			kdn_served.whose |= kdn_type_whose(type);
 		} else if (type) {
 			module_put(type->owner);
 		} else if (named) {
@@ -402,6 +418,6 @@ int kdn_super_init(void)
 void kdn_super_exit(void)
 {
 	kfree(kdn_supers.sb);
-	while (kdn_nr_types)
-		module_put(kdn_types[--kdn_nr_types]->owner);
+	while (kdn_served.nr)
+		module_put(kdn_served.type[--kdn_served.nr]->owner);
 }

@@ -3,7 +3,7 @@
  * walk.c - find what the probe or the rings have lost
  *
  * A walk looks at all inodes of the watched superblocks and offers the worker
- * each removed node that is watched.  It tells nobody and waits for nothing.
+ * each removed node that is watched.  It tells nobody and waits for no event.
  * A walk runs at load, for removals from before; shortly after a loss; once
  * more after those, for late watches; when the worker had to let go of a node
  * that may have to be told later; and every resync_seconds.
@@ -35,21 +35,33 @@ static unsigned int resync_seconds = 60;
 module_param(resync_seconds, uint, 0444);
 MODULE_PARM_DESC(resync_seconds, "Seconds between walks over all watched inodes, 0 for none, at most 86400 (default 60)");
 
-/* When the walk that was asked for is due: at once, for removals from before. */
-static ktime_t kdn_asked_at;
+/**
+ * struct kdn_asked - the walk that was asked for, if one was
+ * @at: when it is due: at once, for what was removed before the load
+ * @whose: whose superblocks it is for, a set of &enum kdn_whose; 0 for no walk
+ * @twice: it is for losses: have another one after it, for late watches
+ */
+struct kdn_asked {
+	ktime_t at;
+	unsigned int whose;
+	bool twice;
+};
 
-/* Whose superblocks it is for, a set of &enum kdn_whose; none if none was asked. */
-static unsigned int kdn_asked_whose = KDN_ALL;
-
-/* It is for losses: ask for another one after it, for late watches. */
-static bool kdn_asked_twice = true;
+static struct kdn_asked kdn_asked = { .whose = KDN_ALL, .twice = true };
 
 /* When the walk that comes by time is due. */
-static ktime_t kdn_slow_at = KTIME_MAX;
+static ktime_t kdn_slow_at;
 
 /* The losses that a walk was asked for, and those that the last one knew of. */
 static unsigned long kdn_losses_asked;
 static unsigned long kdn_losses_known = ULONG_MAX;
+
+static ktime_t kdn_slow_after(ktime_t now)
+{
+	if (!resync_seconds)
+		return KTIME_MAX;
+	return ktime_add_ns(now, (u64)resync_seconds * NSEC_PER_SEC);
+}
 
 static unsigned long kdn_losses(void)
 {
@@ -77,6 +89,11 @@ static void kdn_walk_super(struct super_block *sb)
 	struct inode *inode, *last = NULL;
 	unsigned int passed = 0;
 
+	/*
+	 * A removal counts as lost before its nodes look removed.  Its remover
+	 * holds kernfs's lock then.
+	 */
+	kdn_super_pass(sb);
 	spin_lock(&sb->s_inode_list_lock);
 	list_for_each_entry(inode, &sb->s_inodes, i_sb_list) {
 		bool wanted = kdn_wanted(inode);
@@ -107,9 +124,9 @@ static void kdn_walk_super(struct super_block *sb)
  */
 void kdn_walk_by(ktime_t when, unsigned int whose)
 {
-	if (!kdn_asked_whose || when < kdn_asked_at)
-		kdn_asked_at = when;
-	kdn_asked_whose |= whose;
+	if (!kdn_asked.whose || when < kdn_asked.at)
+		kdn_asked.at = when;
+	kdn_asked.whose |= whose;
 }
 
 /**
@@ -125,20 +142,9 @@ bool kdn_walk_check(void)
 	if (losses == kdn_losses_asked)
 		return false;
 	kdn_losses_asked = losses;
-	kdn_asked_twice = true;
+	kdn_asked.twice = true;
 	kdn_walk_by(ktime_add_ns(ktime_get(), KDN_WALK_DELAY), KDN_ALL);
 	return true;
-}
-
-/**
- * kdn_walk_asked - was a walk asked for that has not begun?
- *
- * Context: the worker.
- * Return: whether it was.
- */
-bool kdn_walk_asked(void)
-{
-	return kdn_asked_whose;
 }
 
 /**
@@ -154,13 +160,16 @@ bool kdn_walk_behind(void)
 
 /**
  * kdn_walk_due - when is the next walk due?
+ * @last: at the unload: a walk that was asked for is due at once, no other is
  *
  * Context: the worker.
  * Return: the time; KTIME_MAX for never.
  */
-ktime_t kdn_walk_due(void)
+ktime_t kdn_walk_due(bool last)
 {
-	return kdn_asked_whose ? min(kdn_asked_at, kdn_slow_at) : kdn_slow_at;
+	if (last)
+		return kdn_asked.whose ? 0 : KTIME_MAX;
+	return kdn_asked.whose ? min(kdn_asked.at, kdn_slow_at) : kdn_slow_at;
 }
 
 /**
@@ -175,26 +184,24 @@ void kdn_walk(void)
 {
 	/* Before the walk, which can't know of later ones.  handoff.pml: count */
 	unsigned long losses = kdn_losses();
-	unsigned int whose = kdn_asked_whose, i;
+	unsigned int whose = kdn_asked.whose, i;
 	ktime_t now = ktime_get();
 
 	if (kdn_slow_at <= now) {
+		kdn_slow_at = kdn_slow_after(now);
 		kdn_hook_try();
 		whose = KDN_ALL;
 	}
+	kdn_asked.whose = 0;
 	if (kdn_supers_get(whose)) {
 		kdn_walk_by(ktime_add_ns(now, KDN_WALK_DELAY), whose);
 		return;
 	}
-	kdn_asked_whose = 0;
 	if (whose == KDN_ALL) {
 		kdn_count(&kdn_counters.walks);
-		if (resync_seconds)
-			kdn_slow_at = ktime_add_ns(now, (u64)resync_seconds *
-							NSEC_PER_SEC);
-		if (kdn_asked_twice)
+		if (kdn_asked.twice)
 			kdn_walk_by(ktime_add_ns(now, KDN_WALK_LATE), KDN_ALL);
-		kdn_asked_twice = false;
+		kdn_asked.twice = false;
 	}
 	for (i = 0; i < kdn_supers.nr; i++)
 		kdn_walk_super(kdn_supers.sb[i]);
@@ -212,20 +219,22 @@ void kdn_walk(void)
  */
 unsigned long kdn_walk_lost(void)
 {
-	return kdn_capture_sum().lost + kdn_worker_dropped();
+	return kdn_capture_sum().lost + READ_ONCE(kdn_counters.dropped);
 }
 
 /**
- * kdn_walk_init - check the interval
+ * kdn_walk_init - check the interval, and begin to count it
  *
  * Context: process.
  * Return: 0, or -EINVAL with a line in the log for bad resync_seconds.
  */
 int kdn_walk_init(void)
 {
-	if (resync_seconds <= KDN_SECONDS_MAX)
-		return 0;
-	pr_err("resync_seconds=%u is refused: it takes 0 to %u\n",
-	       resync_seconds, KDN_SECONDS_MAX);
-	return -EINVAL;
+	if (resync_seconds > KDN_SECONDS_MAX) {
+		pr_err("resync_seconds=%u is refused: it takes 0 to %u\n",
+		       resync_seconds, KDN_SECONDS_MAX);
+		return -EINVAL;
+	}
+	kdn_slow_at = kdn_slow_after(ktime_get());
+	return 0;
 }

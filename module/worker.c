@@ -57,6 +57,9 @@
 
 #define KDN_ITEMS_MAX		8192
 
+/* How many nodes that waited to look at before those that have come meanwhile. */
+#define KDN_DUE_MAX		256
+
 /**
  * struct kdn_item - a node in the worker's hands: there is one item for it
  * @waiting: when it is to be looked at, in the queue of those that wait
@@ -103,15 +106,13 @@ static void kdn_worker(struct work_struct *work);
 static DECLARE_DELAYED_WORK(kdn_work, kdn_worker);
 static struct workqueue_struct *kdn_wq;
 
-/* All the worker's own; the counts are read by the status files, too. */
+/* All the worker's own. */
 static LIST_HEAD(kdn_due);
 static struct timerqueue_head kdn_waiting;
-static DEFINE_HASHTABLE(kdn_by_node, 10);
-static DEFINE_HASHTABLE(kdn_unsettled, 8);
+static DEFINE_HASHTABLE(kdn_by_node, 9);
+static DEFINE_HASHTABLE(kdn_unsettled, 7);
 static unsigned int kdn_nr_items;
-static unsigned int kdn_pending;	/* of these, not yet looked at for late watches */
 static unsigned int kdn_takes;		/* how often the rings were emptied */
-static unsigned long kdn_dropped;	/* unsettled nodes that there was no room for */
 static ktime_t kdn_now;		/* when this round began */
 static ktime_t kdn_rested;	/* when the work item last ended */
 static unsigned int kdn_wakes;	/* how often in a row it was woken soon after that */
@@ -128,13 +129,19 @@ static void kdn_wait_until(struct kdn_item *item, ktime_t when)
 	timerqueue_add(&kdn_waiting, &item->waiting);
 }
 
+/* @item is not pending any more; it never was if it is looked at for late watches. */
+static void kdn_not_pending(const struct kdn_item *item)
+{
+	if (!item->late)
+		WRITE_ONCE(kdn_counters.pending, kdn_counters.pending - 1);
+}
+
 static void kdn_free(struct kdn_item *item)
 {
 	hash_del(&item->by_node);
 	hash_del(&item->by_dir);
 	kdn_nr_items--;
-	if (!item->late)
-		WRITE_ONCE(kdn_pending, kdn_pending - 1);
+	kdn_not_pending(item);
 	kernfs_put(item->kn);
 	kfree(item);
 }
@@ -142,25 +149,23 @@ static void kdn_free(struct kdn_item *item)
 /*
  * Make room: the node whose next look is the farthest away gives way, and a walk
  * comes back for it then.  If it is unsettled, it counts as lost: its directory
- * must wait until the walk has found it.
+ * must wait until the walk has found it.  Returns false if none waits.
  */
-static void kdn_make_room(void)
+static bool kdn_make_room(void)
 {
 	struct rb_node *last = rb_last(&kdn_waiting.rb_root.rb_root);
 	struct kdn_item *item;
 
-	if (last) {
-		item = rb_entry(last, struct kdn_item, waiting.node);
-		timerqueue_del(&kdn_waiting, &item->waiting);
-	} else {
-		item = list_last_entry(&kdn_due, struct kdn_item, due);
-		list_del(&item->due);
-	}
+	if (!last)
+		return false;
+	item = rb_entry(last, struct kdn_item, waiting.node);
+	timerqueue_del(&kdn_waiting, &item->waiting);
 	if (hash_hashed(&item->by_dir))
-		WRITE_ONCE(kdn_dropped, kdn_dropped + 1);
+		kdn_count(&kdn_counters.dropped);
 	else
 		kdn_walk_by(item->waiting.expires, kdn_node_whose(item->kn));
 	kdn_free(item);
+	return true;
 }
 
 /* Take over a reference on a node, once. */
@@ -175,8 +180,11 @@ static void kdn_add(struct kernfs_node *kn, bool offered)
 			return;
 		}
 	}
-	if (kdn_nr_items == KDN_ITEMS_MAX)
-		kdn_make_room();
+	if (kdn_nr_items == KDN_ITEMS_MAX && !kdn_make_room()) {
+		kdn_count(&kdn_counters.dropped);
+		kernfs_put(kn);
+		return;
+	}
 	/* It is small: to wait for memory is better than to lose the node. */
 	item = kzalloc(sizeof(*item), GFP_KERNEL | __GFP_NOFAIL);
 	item->kn = kn;
@@ -191,25 +199,40 @@ static void kdn_add(struct kernfs_node *kn, bool offered)
 	item->waiting.expires = kdn_now;
 	list_add_tail(&item->due, &kdn_due);
 	kdn_nr_items++;
-	WRITE_ONCE(kdn_pending, kdn_pending + 1);
+	kdn_count(&kdn_counters.pending);
+}
+
+/* Does nobody watch any file where @kn is?  Asks only if nobody did before. */
+static bool kdn_nobody_watches(struct kernfs_node *kn)
+{
+	unsigned int whose = kdn_node_whose(kn);
+
+	return !kdn_supers_watched(whose) && !kdn_supers_get(whose) &&
+	       !kdn_supers_watched(whose);
 }
 
 /*
- * A node from the rings.  Its remover may still hold kernfs's lock.  To wait for
- * the lock is quicker than to look again and again, and takes no longer than this
- * removal does: a remover that has to drain readers drops the lock first.  It
- * serves all nodes of the removal.  If nobody watches, there is no hurry.
+ * A node from the rings.  A node that nobody else has a reference on has no
+ * inode.  If nobody watches, a walk will find who begins with it just now.
+ *
+ * The node's remover may still hold kernfs's lock.  To wait for the lock is
+ * quicker than to look again and again, and takes no longer than this removal
+ * does: a remover that has to drain readers drops the lock first.  It serves all
+ * nodes of the removal.
  */
 static void kdn_keep(struct kernfs_node *kn)
 {
 	trace_kdn_noted(kn);
-	if (!kdn_node_served(kn)) {
+	if (!kdn_node_served(kn) || atomic_read(&kn->count) == 1) {
 		kernfs_put(kn);
-		return;
+	} else if (kdn_nobody_watches(kn)) {
+		kdn_walk_by(ktime_add_ns(kdn_now, KDN_LATE), kdn_node_whose(kn));
+		kernfs_put(kn);
+	} else {
+		if (!kdn_node_out(kn))
+			kdn_node_pass(kn);
+		kdn_add(kn, false);
 	}
-	if (kdn_supers_watched(kdn_node_whose(kn)) && !kdn_node_out(kn))
-		kdn_node_pass(kn);
-	kdn_add(kn, false);
 }
 
 /**
@@ -304,7 +327,7 @@ static enum kdn_next kdn_look_at(struct kdn_item *item)
 	struct kernfs_node *kn = item->kn;
 	/* Before the inodes: if one goes meanwhile, it counts as unknown. */
 	int refs = atomic_read_acquire(&kn->count);
-	enum kdn_look look;
+	bool watched;
 	int inodes;
 
 	/* Without another reference, no inode and no event on its way. */
@@ -312,19 +335,14 @@ static enum kdn_next kdn_look_at(struct kdn_item *item)
 		return KDN_DONE;
 	if (kdn_supers_get(kdn_node_whose(kn)))
 		return KDN_WAIT;
-	/* Nobody watches any file.  A walk finds who begins with it just now. */
-	if (!kdn_supers.nr) {
-		kdn_walk_by(ktime_add_ns(kdn_now, KDN_LATE), kdn_node_whose(kn));
-		return KDN_DONE;
-	}
 
-	look = kdn_supers_look(kn, !item->sb_told, &inodes);
+	watched = kdn_supers_look(kn, !item->sb_told, &inodes);
 	/* An unwatched file's event is read, too, by its directory's watcher. */
 	if (inodes && !kdn_settled(item, refs <= inodes + 1))
 		return KDN_WAIT;
 	hash_del(&item->by_dir);
 
-	if (look == KDN_WATCHED) {
+	if (watched) {
 		if (kdn_is_dir(item) && !kdn_files_settled(item))
 			return KDN_WAIT;
 		return kdn_tell(item);
@@ -362,9 +380,12 @@ static ktime_t kdn_next_look(const struct kdn_item *item)
 {
 	s64 waited = ktime_sub(kdn_now, item->since);
 	s64 usual = min_t(s64, waited / 2, KDN_WAIT_USUAL);
+	/* It may have been open for long, and given way to others before. */
+	s64 least = item->offered && kdn_is_dir(item) ? KDN_WAIT_USUAL :
+							KDN_WAIT_MIN;
 
-	return ktime_add_ns(kdn_now, clamp_t(s64, max(usual, waited / 8),
-					     KDN_WAIT_MIN, KDN_WAIT_MAX));
+	return ktime_add_ns(kdn_now, clamp_t(s64, max(usual, waited / 8), least,
+					     KDN_WAIT_MAX));
 }
 
 static void kdn_serve(struct kdn_item *item)
@@ -374,8 +395,7 @@ static void kdn_serve(struct kdn_item *item)
 		kdn_wait_until(item, kdn_next_look(item));
 		return;
 	case KDN_LOOK_LATE:
-		if (!item->late)
-			WRITE_ONCE(kdn_pending, kdn_pending - 1);
+		kdn_not_pending(item);
 		item->sb_told = true;
 		if (item->late++ == KDN_LATE_LOOKS)
 			break;
@@ -396,11 +416,12 @@ static bool kdn_round(bool last)
 {
 	struct timerqueue_node *first;
 	struct kdn_item *item, *next;
+	unsigned int due = 0;
 	bool found;
 
 	kdn_now = ktime_get();
 	while ((first = timerqueue_getnext(&kdn_waiting)) &&
-	       (last || first->expires <= kdn_now)) {
+	       (last || (first->expires <= kdn_now && due++ < KDN_DUE_MAX))) {
 		timerqueue_del(&kdn_waiting, first);
 		item = rb_entry(first, struct kdn_item, waiting);
 		list_add_tail(&item->due, &kdn_due);
@@ -411,7 +432,7 @@ static bool kdn_round(bool last)
 	found |= kdn_capture_take(kdn_keep);
 	/* handoff.pml: check */
 	kdn_walk_check();
-	if (last ? kdn_walk_asked() : kdn_walk_due() <= kdn_now)
+	if (kdn_walk_due(last) <= kdn_now)
 		kdn_walk();
 
 	list_for_each_entry_safe(item, next, &kdn_due, due) {
@@ -428,7 +449,7 @@ static ktime_t kdn_next_due(void)
 {
 	struct timerqueue_node *first = timerqueue_getnext(&kdn_waiting);
 
-	return first ? min(first->expires, kdn_walk_due()) : kdn_walk_due();
+	return min(first ? first->expires : KTIME_MAX, kdn_walk_due(false));
 }
 
 static void kdn_worker(struct work_struct *work)
@@ -475,28 +496,6 @@ void kdn_worker_kick(void)
 }
 
 /**
- * kdn_worker_pending - nodes whose removal is not over or not yet told
- *
- * Context: any.
- * Return: the count.
- */
-unsigned int kdn_worker_pending(void)
-{
-	return READ_ONCE(kdn_pending);
-}
-
-/**
- * kdn_worker_dropped - unsettled nodes for which the worker had no room
- *
- * Context: any.
- * Return: the count.
- */
-unsigned long kdn_worker_dropped(void)
-{
-	return READ_ONCE(kdn_dropped);
-}
-
-/**
  * kdn_worker_init - make the workqueue
  *
  * Context: process, may sleep.
@@ -529,7 +528,8 @@ void kdn_worker_exit(void)
 	/* handoff.pml: exit_round */
 	kdn_round(true);
 	/* handoff.pml: exit_again */
-	while ((kdn_pending || kdn_walk_asked()) && --tries) {
+	while ((kdn_counters.pending || kdn_walk_check() || !kdn_walk_due(true)) &&
+	       --tries) {
 		usleep_range(1000, 2000);
 		kdn_round(true);
 	}

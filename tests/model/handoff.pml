@@ -44,7 +44,7 @@
  * queue while it waits; unregister_kprobe() waits for the handlers.
  *
  * Taken for granted of the module: a walk finds the nodes of every loss counted
- * before it began; a node that a walk offers is not told in the same round.
+ * before it began.
  */
 
 #define CPUS		2
@@ -366,18 +366,10 @@ inline round(last)
 {
 	take(0);
 	take(1);
-#ifndef NO_CHECK
-	/* step check: kdn_round() */
+	/* step check: kdn_round(): or a storm, in which there's no rest, would go on */
 	if
 	:: CHECK_ASKS
 	:: else
-	fi;
-#endif
-	/* kdn_serve(): before the walk, since what that offers must wait */
-	if
-	:: true
-	:: d_step { pending -> pending = 0 }
-	:: d_step { items -> refs = refs - items; items = 0; pending = 0 }
 	fi;
 	/* Due may be the walk that was asked for, the one by time, or none. */
 	if
@@ -388,6 +380,12 @@ inline round(last)
 	if
 	:: whose -> walk()
 	:: else
+	fi;
+	/* kdn_serve() */
+	if
+	:: true
+	:: d_step { pending -> pending = 0 }
+	:: d_step { items -> refs = refs - items; items = 0; pending = 0 }
 	fi
 }
 
@@ -488,7 +486,9 @@ active proctype kdn_exit()
 	:: round(true);			/* step exit_round: kdn_worker_exit() */
 	   if
 #ifndef NO_EXIT_AGAIN
-	   :: pending || asked		/* step exit_again: kdn_worker_exit() */
+	   /* step exit_again: kdn_worker_exit() */
+	   :: CHECK_ASKS
+	   :: pending || asked
 	   :: pending || asked -> break	/* after ten times */
 #endif
 	   :: else ->
