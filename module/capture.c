@@ -8,9 +8,9 @@
  * a walk looks for it.
  *
  * The handler wakes the worker only if it sleeps: see kdn_capture_sleep() for how
- * the two can't miss each other.  Lines marked
- * handoff.pml, here and in other files, are steps of tests/model/handoff.pml,
- * where a model checker tries them in every order.
+ * the two can't miss each other.  Lines marked handoff.pml, here and in other
+ * files, are steps of tests/model/handoff.pml, where a model checker tries them in
+ * every order.
  */
 #include <linux/irq_work.h>
 #include <linux/log2.h>

@@ -73,9 +73,10 @@ struct kdn_captured kdn_capture_sum(void);
 int kdn_walk_init(void);
 void kdn_walk_by(ktime_t when, unsigned int whose);
 bool kdn_walk_check(void);
-bool kdn_walk_behind(void);
+unsigned long kdn_walk_losses(void);
+bool kdn_walk_knows(unsigned long losses);
 ktime_t kdn_walk_due(bool last);
-void kdn_walk(void);
+void kdn_walk(bool last);
 unsigned long kdn_walk_lost(void);
 
 /* worker.c */

@@ -38,11 +38,14 @@ MODULE_PARM_DESC(resync_seconds, "Seconds between walks over all watched inodes,
 /**
  * struct kdn_asked - the walk that was asked for, if one was
  * @at: when it is due: at once, for what was removed before the load
+ * @until: the latest time that was asked for, by &enum kdn_whose: there is another
+ *         one then
  * @whose: whose superblocks it is for, a set of &enum kdn_whose; 0 for no walk
  * @twice: it is for losses: have another one after it, for late watches
  */
 struct kdn_asked {
 	ktime_t at;
+	ktime_t until[KDN_ALL];
 	unsigned int whose;
 	bool twice;
 };
@@ -61,11 +64,6 @@ static ktime_t kdn_slow_after(ktime_t now)
 	if (!resync_seconds)
 		return KTIME_MAX;
 	return ktime_add_ns(now, (u64)resync_seconds * NSEC_PER_SEC);
-}
-
-static unsigned long kdn_losses(void)
-{
-	return kdn_walk_lost() + kdn_hook_missed();
 }
 
 /*
@@ -116,8 +114,8 @@ static void kdn_walk_super(struct super_block *sb)
 }
 
 /**
- * kdn_walk_by - ask for a walk
- * @when: the time by which it is to begin
+ * kdn_walk_by - ask for a walk at some time
+ * @when: the time; there may be walks before it, too
  * @whose: whose superblocks it is for: a set of &enum kdn_whose
  *
  * Context: the worker.
@@ -126,6 +124,10 @@ void kdn_walk_by(ktime_t when, unsigned int whose)
 {
 	if (!kdn_asked.whose || when < kdn_asked.at)
 		kdn_asked.at = when;
+	if (whose & KDN_SYSFS && when > kdn_asked.until[KDN_SYSFS])
+		kdn_asked.until[KDN_SYSFS] = when;
+	if (whose & KDN_OTHERS && when > kdn_asked.until[KDN_OTHERS])
+		kdn_asked.until[KDN_OTHERS] = when;
 	kdn_asked.whose |= whose;
 }
 
@@ -137,7 +139,7 @@ void kdn_walk_by(ktime_t when, unsigned int whose)
  */
 bool kdn_walk_check(void)
 {
-	unsigned long losses = kdn_losses();
+	unsigned long losses = kdn_walk_losses();
 
 	if (losses == kdn_losses_asked)
 		return false;
@@ -148,14 +150,26 @@ bool kdn_walk_check(void)
 }
 
 /**
- * kdn_walk_behind - are there losses that no walk has looked for yet?
+ * kdn_walk_losses - how often nodes were lost, or their removal was missed
+ *
+ * Context: any.
+ * Return: the count; it only grows.
+ */
+unsigned long kdn_walk_losses(void)
+{
+	return kdn_walk_lost() + kdn_hook_missed();
+}
+
+/**
+ * kdn_walk_knows - has a walk looked for what was lost?
+ * @losses: what kdn_walk_losses() returned when it was lost
  *
  * Context: the worker.
- * Return: whether nodes may be missing among those that the worker has.
+ * Return: whether one that began after that is over.
  */
-bool kdn_walk_behind(void)
+bool kdn_walk_knows(unsigned long losses)
 {
-	return kdn_losses_known != kdn_losses();
+	return (long)(kdn_losses_known - losses) >= 0;
 }
 
 /**
@@ -174,16 +188,17 @@ ktime_t kdn_walk_due(bool last)
 
 /**
  * kdn_walk - offer the worker all removed nodes that are watched
+ * @last: at the unload: don't come back for late watches
  *
  * Does not wait for its time.  On superblocks that it was not asked for it looks
  * only if the walk that comes by time is due.
  *
  * Context: the worker; may sleep.
  */
-void kdn_walk(void)
+void kdn_walk(bool last)
 {
 	/* Before the walk, which can't know of later ones.  handoff.pml: count */
-	unsigned long losses = kdn_losses();
+	unsigned long losses = kdn_walk_losses();
 	unsigned int whose = kdn_asked.whose, i;
 	ktime_t now = ktime_get();
 
@@ -193,13 +208,17 @@ void kdn_walk(void)
 		whose = KDN_ALL;
 	}
 	kdn_asked.whose = 0;
+	if (kdn_asked.until[KDN_SYSFS] > now && !last)
+		kdn_walk_by(kdn_asked.until[KDN_SYSFS], KDN_SYSFS);
+	if (kdn_asked.until[KDN_OTHERS] > now && !last)
+		kdn_walk_by(kdn_asked.until[KDN_OTHERS], KDN_OTHERS);
 	if (kdn_supers_get(whose)) {
 		kdn_walk_by(ktime_add_ns(now, KDN_WALK_DELAY), whose);
 		return;
 	}
 	if (whose == KDN_ALL) {
 		kdn_count(&kdn_counters.walks);
-		if (kdn_asked.twice)
+		if (kdn_asked.twice && !last)
 			kdn_walk_by(ktime_add_ns(now, KDN_WALK_LATE), KDN_ALL);
 		kdn_asked.twice = false;
 	}

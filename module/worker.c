@@ -57,6 +57,9 @@
 
 #define KDN_ITEMS_MAX		8192
 
+/* Instead of the time of the next look: there is nothing to look for any more. */
+#define KDN_DONE		0
+
 /* How many nodes that waited to look at before those that have come meanwhile. */
 #define KDN_DUE_MAX		256
 
@@ -68,6 +71,7 @@
  * @by_dir: its place in the table of unsettled files by directory
  * @kn: the node, with a reference
  * @since: when it was first seen; when it was first seen to be out
+ * @losses: of a directory, what kdn_walk_losses() was when it was seen to be out
  * @barrier: the barrier that it waits for; 0 for none
  * @take: in which emptying of the rings it came
  * @late: how often it was looked at for late watches, or is going to be
@@ -82,24 +86,13 @@ struct kdn_item {
 	struct hlist_node by_dir;
 	struct kernfs_node *kn;
 	ktime_t since;
+	unsigned long losses;
 	u32 barrier;
 	unsigned int take;
 	u8 late;
 	bool out;
 	bool offered;
 	bool sb_told;
-};
-
-/**
- * enum kdn_next - what is to be done with a node after a look at it
- * @KDN_WAIT: it can't be told yet
- * @KDN_LOOK_LATE: it is told, if it was watched; look for late watches
- * @KDN_DONE: nothing
- */
-enum kdn_next {
-	KDN_WAIT,
-	KDN_LOOK_LATE,
-	KDN_DONE,
 };
 
 static void kdn_worker(struct work_struct *work);
@@ -271,15 +264,15 @@ static bool kdn_settled(struct kdn_item *item, bool known)
 /*
  * May a directory be told?  A file's last IN_MODIFY goes to the watcher of its
  * directory as well.  So the directory waits for the files that are at hand; if
- * some were lost, for the walk that looks for them; and for those that another
- * CPU has noted before it, which are in the rings by the next time that these
- * are emptied.
+ * some may have been lost before it was out, for the walk that looks for them; and
+ * for those that another CPU has noted before it, which are in the rings by the
+ * next time that these are emptied.
  */
 static bool kdn_files_settled(const struct kdn_item *dir)
 {
 	struct kdn_item *file;
 
-	if (dir->take == kdn_takes || kdn_walk_behind())
+	if (dir->take == kdn_takes || !kdn_walk_knows(dir->losses))
 		return false;
 	hash_for_each_possible(kdn_unsettled, file, by_dir, (unsigned long)dir->kn)
 		if (kdn_parent(file->kn) == dir->kn)
@@ -287,96 +280,8 @@ static bool kdn_files_settled(const struct kdn_item *dir)
 	return true;
 }
 
-/* Tell the watchers of a node on every superblock. */
-static enum kdn_next kdn_tell(struct kdn_item *item)
-{
-	bool told = false, later = false;
-	unsigned int i;
-
-	for (i = 0; i < kdn_supers.nr; i++) {
-		struct inode *inode;
-
-		inode = kdn_super_inode(kdn_supers.sb[i], item->kn);
-		if (!inode)
-			continue;
-		switch (kdn_deliver(inode, !item->sb_told)) {
-		case KDN_TOLD:
-			told = true;
-			if (item->offered) {
-				trace_kdn_resynced(item->kn);
-				kdn_count(&kdn_counters.walk_found);
-			}
-			break;
-		case KDN_LATER:
-			later = true;
-			break;
-		case KDN_NOBODY:
-			break;
-		}
-		iput(inode);
-	}
-	item->sb_told |= told;
-	if (later)
-		return KDN_WAIT;
-	return told || !item->late ? KDN_LOOK_LATE : KDN_DONE;
-}
-
-/* A node that is out: are there watchers to tell, and may they be told now? */
-static enum kdn_next kdn_look_at(struct kdn_item *item)
-{
-	struct kernfs_node *kn = item->kn;
-	/* Before the inodes: if one goes meanwhile, it counts as unknown. */
-	int refs = atomic_read_acquire(&kn->count);
-	bool watched;
-	int inodes;
-
-	/* Without another reference, no inode and no event on its way. */
-	if (refs == 1)
-		return KDN_DONE;
-	if (kdn_supers_get(kdn_node_whose(kn)))
-		return KDN_WAIT;
-
-	watched = kdn_supers_look(kn, !item->sb_told, &inodes);
-	/* An unwatched file's event is read, too, by its directory's watcher. */
-	if (inodes && !kdn_settled(item, refs <= inodes + 1))
-		return KDN_WAIT;
-	hash_del(&item->by_dir);
-
-	if (watched) {
-		if (kdn_is_dir(item) && !kdn_files_settled(item))
-			return KDN_WAIT;
-		return kdn_tell(item);
-	}
-	if (item->late && !kdn_supers_in_hand(kn))
-		return KDN_DONE;
-	return KDN_LOOK_LATE;
-}
-
-static enum kdn_next kdn_look_now(struct kdn_item *item)
-{
-	struct kernfs_node *kn = item->kn;
-
-	if (item->out)
-		return kdn_look_at(item);
-	/* What looks removed to a walk may be a file that cgroup hides for a while. */
-	if (item->offered && !kdn_removing(kn))
-		return KDN_DONE;
-	if (!kdn_node_out(kn))
-		return KDN_WAIT;
-	item->out = true;
-	item->since = kdn_now;
-	/*
-	 * In sysfs a directory's owner lets go of it just after the removal, and
-	 * without another reference no superblock has to be looked at: there may
-	 * be thousands.  So if it is held, come back a little later.
-	 */
-	if (kdn_is_dir(item) && atomic_read(&kn->count) > 1 &&
-	    kdn_node_whose(kn) == KDN_SYSFS)
-		return KDN_WAIT;
-	return kdn_look_at(item);
-}
-
-static ktime_t kdn_next_look(const struct kdn_item *item)
+/* When to look again at a node that can't be told yet */
+static ktime_t kdn_wait(const struct kdn_item *item)
 {
 	s64 waited = ktime_sub(kdn_now, item->since);
 	s64 usual = min_t(s64, waited / 2, KDN_WAIT_USUAL);
@@ -388,24 +293,98 @@ static ktime_t kdn_next_look(const struct kdn_item *item)
 					     KDN_WAIT_MAX));
 }
 
-static void kdn_serve(struct kdn_item *item)
+/* When to look for late watches, now that a node is told or nobody watches it */
+static ktime_t kdn_look_late(struct kdn_item *item)
 {
-	switch (kdn_look_now(item)) {
-	case KDN_WAIT:
-		kdn_wait_until(item, kdn_next_look(item));
-		return;
-	case KDN_LOOK_LATE:
-		kdn_not_pending(item);
-		item->sb_told = true;
-		if (item->late++ == KDN_LATE_LOOKS)
-			break;
-		kdn_wait_until(item, ktime_add_ns(kdn_now, KDN_LATE) |
-				     (KDN_LATE_ROUND - 1));
-		return;
-	case KDN_DONE:
-		break;
+	kdn_not_pending(item);
+	item->sb_told = true;
+	if (item->late++ == KDN_LATE_LOOKS)
+		return KDN_DONE;
+	return ktime_add_ns(kdn_now, KDN_LATE) | (KDN_LATE_ROUND - 1);
+}
+
+/* Tell the watchers of a node on every superblock. */
+static ktime_t kdn_tell(struct kdn_item *item)
+{
+	bool told = false, later = false;
+	unsigned int i;
+
+	for (i = 0; i < kdn_supers.nr; i++) {
+		struct super_block *sb = kdn_supers.sb[i];
+		struct inode *inode = kdn_super_inode(sb, item->kn);
+		enum kdn_told result;
+
+		if (!inode)
+			continue;
+		result = kdn_deliver(inode, !item->sb_told);
+		iput(inode);
+		told |= result == KDN_TOLD;
+		later |= result == KDN_LATER;
+		if (result == KDN_TOLD && item->offered) {
+			trace_kdn_resynced(item->kn);
+			kdn_count(&kdn_counters.walk_found);
+		}
 	}
-	kdn_free(item);
+	item->sb_told |= told;
+	if (later)
+		return kdn_wait(item);
+	return told || !item->late ? kdn_look_late(item) : KDN_DONE;
+}
+
+/* A node that is out: are there watchers to tell, and may they be told now? */
+static ktime_t kdn_look_at(struct kdn_item *item)
+{
+	struct kernfs_node *kn = item->kn;
+	/* Before the inodes: if one goes meanwhile, it counts as unknown. */
+	int refs = atomic_read_acquire(&kn->count);
+	bool watched;
+	int inodes;
+
+	/* Without another reference, no inode and no event on its way. */
+	if (refs == 1)
+		return KDN_DONE;
+	if (kdn_supers_get(kdn_node_whose(kn)))
+		return kdn_wait(item);
+
+	watched = kdn_supers_look(kn, !item->sb_told, &inodes);
+	/* An unwatched file's event is read, too, by its directory's watcher. */
+	if (inodes && !kdn_settled(item, refs <= inodes + 1))
+		return kdn_wait(item);
+	hash_del(&item->by_dir);
+
+	if (watched && kdn_is_dir(item) && !kdn_files_settled(item))
+		return kdn_wait(item);
+	if (watched)
+		return kdn_tell(item);
+	if (item->late && !kdn_supers_in_hand(kn))
+		return KDN_DONE;
+	return kdn_look_late(item);
+}
+
+/* Look at a node.  Returns when to look again; KDN_DONE for never. */
+static ktime_t kdn_look(struct kdn_item *item)
+{
+	struct kernfs_node *kn = item->kn;
+
+	if (item->out)
+		return kdn_look_at(item);
+	/* What looks removed to a walk may be a file that cgroup hides for a while. */
+	if (item->offered && !kdn_removing(kn))
+		return KDN_DONE;
+	if (!kdn_node_out(kn))
+		return kdn_wait(item);
+	item->out = true;
+	item->since = kdn_now;
+	item->losses = kdn_is_dir(item) ? kdn_walk_losses() : 0;
+	/*
+	 * In sysfs a directory's owner lets go of it just after the removal, and
+	 * without another reference no superblock has to be looked at: there may
+	 * be thousands.  So if it is held, come back a little later.
+	 */
+	if (kdn_is_dir(item) && atomic_read(&kn->count) > 1 &&
+	    kdn_node_whose(kn) == KDN_SYSFS)
+		return kdn_wait(item);
+	return kdn_look_at(item);
 }
 
 /*
@@ -430,14 +409,21 @@ static bool kdn_round(bool last)
 	found = kdn_capture_take(kdn_keep);
 	kdn_takes++;
 	found |= kdn_capture_take(kdn_keep);
+	/* List the superblocks anew: the first watch on one may have come since. */
+	kdn_supers_put();
 	/* handoff.pml: check */
 	kdn_walk_check();
 	if (kdn_walk_due(last) <= kdn_now)
-		kdn_walk();
+		kdn_walk(last);
 
 	list_for_each_entry_safe(item, next, &kdn_due, due) {
+		ktime_t again = kdn_look(item);
+
 		list_del(&item->due);
-		kdn_serve(item);
+		if (again == KDN_DONE)
+			kdn_free(item);
+		else
+			kdn_wait_until(item, again);
 		cond_resched();
 	}
 	kdn_supers_put();

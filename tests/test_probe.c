@@ -60,6 +60,7 @@ static void armed(void)
 	if (!exists(KPROBES))
 		skip("debugfs has no kprobes/enabled");
 	load("resync_seconds=1");
+	WAIT_FOR(status("resyncs") >= 2);
 	compare_armed(true);
 	put(KPROBES, "0");
 	compare_armed(false);
@@ -80,6 +81,8 @@ static void armed_ftrace(void)
 	if (!exists(FTRACE))
 		skip("no " FTRACE ": CONFIG_FUNCTION_TRACER");
 	load("resync_seconds=1");
+	/* The one at load, and one for watches that came late: no beats. */
+	WAIT_FOR(status("resyncs") >= 2);
 	if (try_put(FTRACE, "0"))
 		skip(FTRACE " can't be switched off");
 	seen = sees_removals();

@@ -262,6 +262,36 @@ static void renames(void)
 			fail("nobody renames any more");
 }
 
+/*
+ * Others rename files all the time, elsewhere.  To look whether a directory of
+ * many names is open takes longer than a rename does.  It is told all the same.
+ */
+static void renames_elsewhere(void)
+{
+	pid_t pid;
+	long begin;
+	int i;
+
+	load_devices();
+	control("tree", 2000);
+	load("resync_seconds=0");
+	WAIT_FOR(status("resyncs") == 2);
+	watch(instance(), LEAVES, IN_DELETE_SELF);
+	for (i = 0; i < 2000; i++) {
+		char path[64];
+
+		snprintf(path, sizeof(path), LEAVES "/a%d", i);
+		exists(path);
+	}
+	pid = spawn(rename_on, NULL);
+	control("tree", 0);
+	begin = now_ms();
+	verify_all_gone();
+	note("told after %ld ms", now_ms() - begin - QUIET_MS);
+	if (ended(pid))
+		fail("nobody renames any more");
+}
+
 const struct kdn_test tests[] = {
 	{ "device", device },
 	{ "remove_self", remove_self },
@@ -273,5 +303,6 @@ const struct kdn_test tests[] = {
 	{ "subtree", subtree },
 	{ "lookups", lookups },
 	{ "renames", renames },
+	{ "renames_elsewhere", renames_elsewhere },
 	{ }
 };
