@@ -24,6 +24,7 @@
 #include <linux/atomic.h>
 #include <linux/compiler.h>
 #include <linux/fs.h>
+#include <linux/jiffies.h>
 #include <linux/kernfs.h>
 #include <linux/kobject.h>
 #include <linux/ktime.h>
@@ -112,23 +113,27 @@ enum kdn_whose {
  * @nr: how many there are
  * @room: how many @sb has room for; it is kept for the next time
  * @whose: which are in the list: a set of &enum kdn_whose
- * @watched: the same set, of those that were not empty when last looked at
+ * @watched: by &enum kdn_whose, the jiffies when somebody was last seen to watch
  */
 struct kdn_supers {
 	struct super_block **sb;
 	unsigned int nr;
 	unsigned int room;
 	unsigned int whose;
-	unsigned int watched;
+	unsigned long watched[KDN_ALL];
 };
 
 /* The worker's, from kdn_supers_get() to kdn_supers_put(). */
 extern struct kdn_supers kdn_supers;
 
-/* Does anybody watch a file in these hierarchies?  As far as the worker knows. */
-static inline bool kdn_supers_watched(unsigned int whose)
+/* For so long it is remembered that somebody watched: for two walks by time. */
+#define KDN_WATCHED_LATELY	(120 * HZ)
+
+/* Does anybody watch a file in a hierarchy, or did lately?  The worker's guess. */
+static inline bool kdn_supers_watched(enum kdn_whose whose)
 {
-	return READ_ONCE(kdn_supers.watched) & whose;
+	return time_before(jiffies, READ_ONCE(kdn_supers.watched[whose]) +
+				    KDN_WATCHED_LATELY);
 }
 
 int kdn_super_init(void);

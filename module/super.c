@@ -323,13 +323,14 @@ static enum kdn_whose kdn_type_whose(const struct file_system_type *type)
  */
 int kdn_supers_get(unsigned int whose)
 {
-	unsigned int missing = whose & ~kdn_supers.whose, watched = 0, i;
+	unsigned int missing = whose & ~kdn_supers.whose, i;
 
 	for (i = 0; i < kdn_served.nr && missing; i++) {
+		enum kdn_whose of_type = kdn_type_whose(kdn_served.type[i]);
 		unsigned int nr = kdn_supers.nr;
 		int err;
 
-		if (!(missing & kdn_type_whose(kdn_served.type[i])))
+		if (!(missing & of_type))
 			continue;
 		err = kdn_supers_get_type(kdn_served.type[i]);
 		if (err) {
@@ -337,10 +338,9 @@ int kdn_supers_get(unsigned int whose)
 			return err;
 		}
 		if (kdn_supers.nr > nr)
-			watched |= kdn_type_whose(kdn_served.type[i]);
+			WRITE_ONCE(kdn_supers.watched[of_type], jiffies);
 	}
 	kdn_supers.whose |= missing;
-	WRITE_ONCE(kdn_supers.watched, (kdn_supers.watched & ~missing) | watched);
 	return 0;
 }
 
@@ -376,10 +376,13 @@ static bool kdn_type_known(const struct file_system_type *type)
  */
 int kdn_super_init(void)
 {
+	unsigned long never = jiffies - KDN_WATCHED_LATELY;
 	bool named = strcmp(filesystems, KDN_TYPES);
 	char *names, *pos, *name;
 	int err = 0;
 
+	kdn_supers.watched[KDN_SYSFS] = never;
+	kdn_supers.watched[KDN_OTHERS] = never;
 	names = kstrdup(filesystems, GFP_KERNEL);
 	if (!names)
 		return -ENOMEM;

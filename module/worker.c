@@ -198,7 +198,7 @@ static void kdn_add(struct kernfs_node *kn, bool offered)
 /* Does nobody watch any file where @kn is?  Asks only if nobody did before. */
 static bool kdn_nobody_watches(struct kernfs_node *kn)
 {
-	unsigned int whose = kdn_node_whose(kn);
+	enum kdn_whose whose = kdn_node_whose(kn);
 
 	return !kdn_supers_watched(whose) && !kdn_supers_get(whose) &&
 	       !kdn_supers_watched(whose);
@@ -477,8 +477,10 @@ static void kdn_worker(struct work_struct *work)
  */
 void kdn_worker_kick(void)
 {
-	mod_delayed_work(kdn_wq, &kdn_work,
-			 kdn_supers_watched(KDN_ALL) ? 0 : KDN_KICK_IDLE);
+	bool watched = kdn_supers_watched(KDN_SYSFS) ||
+		       kdn_supers_watched(KDN_OTHERS);
+
+	mod_delayed_work(kdn_wq, &kdn_work, watched ? 0 : KDN_KICK_IDLE);
 }
 
 /**

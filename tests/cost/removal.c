@@ -49,8 +49,8 @@ static long removals(const struct work *work)
 	}
 	if (work->told && !work->spaced)
 		read_events_of(inst, 2 * CGROUPS_EACH);
-	/* Without events to read, what comes later counts as well. */
-	was = work->spaced || !work->told ? settled_since(was) : busy() - was;
+	/* What comes later counts as well. */
+	was = settled_since(was);
 	unload_module(work->module);
 	close(inst);
 	return was / CGROUPS_EACH;
