@@ -57,6 +57,9 @@
 
 #define KDN_ITEMS_MAX		8192
 
+/* How long after a node gave way to another the walk comes that looks for it. */
+#define KDN_GIVEN_WAY		(5LL * NSEC_PER_SEC)
+
 /* Instead of the time of the next look: there is nothing to look for any more. */
 #define KDN_DONE		0
 
@@ -141,8 +144,8 @@ static void kdn_free(struct kdn_item *item)
 
 /*
  * Make room: the node whose next look is the farthest away gives way, and a walk
- * comes back for it then.  If it is unsettled, it counts as lost: its directory
- * must wait until the walk has found it.  Returns false if none waits.
+ * comes back for it.  If it is unsettled, it counts as lost: its directory must
+ * wait until the walk has found it.  Returns false if none waits.
  */
 static bool kdn_make_room(void)
 {
@@ -156,7 +159,8 @@ static bool kdn_make_room(void)
 	if (hash_hashed(&item->by_dir))
 		kdn_count(&kdn_counters.dropped);
 	else
-		kdn_walk_by(item->waiting.expires, kdn_node_whose(item->kn));
+		kdn_walk_by(ktime_add_ns(kdn_now, KDN_GIVEN_WAY),
+			    kdn_node_whose(item->kn));
 	kdn_free(item);
 	return true;
 }
