@@ -9,7 +9,6 @@
  * that may have to be told later; and every resync_seconds.
  */
 #include <linux/fs.h>
-#include <linux/jiffies.h>
 #include <linux/kernel.h>
 #include <linux/moduleparam.h>
 #include <linux/sched.h>
