@@ -155,13 +155,33 @@ static struct inode *kdn_super_find(struct super_block *sb,
 }
 
 /**
+ * kdn_super_wants - is a superblock to be told of a removed node without an inode?
+ * @sb: the superblock, a kernfs one, active
+ * @kn: the node, removed, with a reference
+ *
+ * A mark on a superblock does not keep inodes.  That of a removed cgroup's file,
+ * which was in use a moment ago, is mostly gone when the worker comes.  (Native
+ * support tells such marks before.  In sysfs a removal leaves the inodes alone,
+ * and not every superblock may hear of every node.)
+ *
+ * Context: any.
+ * Return: whether it has marks of its own, and the node is of its hierarchy.
+ */
+bool kdn_super_wants(struct super_block *sb, struct kernfs_node *kn)
+{
+	return !kdn_kernel.native && kdn_sb_marked(sb) &&
+	       kdn_node_whose(kn) == KDN_OTHERS &&
+	       kdn_parent(kn)->dir.root == kdn_super_root(sb)->dir.root;
+}
+
+/**
  * kdn_supers_look - does anybody watch a removed node on any superblock?
  * @kn: the node, out, on which the caller holds a reference
  * @first: marks on superblocks were not told of the node before
  * @inodes: gets the count of the node's inodes
  *
- * A mark on the whole superblock watches each of its inodes, but leaves no
- * trace of having been told.
+ * A mark on the whole superblock watches all that is on it, but leaves no trace
+ * of having been told.
  *
  * Context: any.
  * Return: whether somebody does.
@@ -184,6 +204,7 @@ bool kdn_supers_look(struct kernfs_node *kn, bool first, int *inodes)
 			++*inodes;
 		}
 		rcu_read_unlock();
+		watched |= first && kdn_super_wants(sb, kn);
 	}
 	return watched;
 }
@@ -206,6 +227,32 @@ struct inode *kdn_super_inode(struct super_block *sb, struct kernfs_node *kn)
 	if (inode)
 		inode = igrab(inode);
 	rcu_read_unlock();
+	return inode;
+}
+
+/**
+ * kdn_super_stand_in - an inode to tell a superblock's marks of a removed node
+ * @sb: the superblock, a kernfs one, active
+ * @kn: the node, out, on which the caller holds a reference
+ *
+ * fsnotify and fanotify take number, generation, type and node from it.  Nobody
+ * else can find it.  It goes with the caller's reference.
+ *
+ * Context: process, may sleep.
+ * Return: the inode with a reference, or NULL without memory.
+ */
+struct inode *kdn_super_stand_in(struct super_block *sb, struct kernfs_node *kn)
+{
+	struct inode *inode = new_inode(sb);
+
+	if (!inode)
+		return NULL;
+	inode->i_ino = kernfs_ino(kn);
+	inode->i_generation = kernfs_gen(kn);
+	inode->i_mode = kn->mode;
+	/* kernfs lets go of it with the inode. */
+	kernfs_get(kn);
+	inode->i_private = kn;
 	return inode;
 }
 

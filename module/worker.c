@@ -209,8 +209,28 @@ static bool kdn_nobody_watches(struct kernfs_node *kn)
 }
 
 /*
- * A node from the rings.  A node that nobody else has a reference on has no
- * inode.  If nobody watches, a walk will find who begins with it just now.
+ * Has a node no inode, and is no mark on a superblock to be told of it?  A node that
+ * nobody else has a reference on has no inode.
+ */
+static bool kdn_nobody_to_tell(struct kernfs_node *kn)
+{
+	unsigned int i;
+
+	if (atomic_read(&kn->count) > 1)
+		return false;
+	if (kdn_node_whose(kn) == KDN_SYSFS)
+		return true;
+	if (kdn_supers_get(KDN_OTHERS))
+		return false;
+	for (i = 0; i < kdn_supers.nr; i++)
+		if (kdn_super_wants(kdn_supers.sb[i], kn))
+			return false;
+	return true;
+}
+
+/*
+ * A node from the rings.  If nobody watches, a walk will find who begins with it
+ * just now.
  *
  * The node's remover may still hold kernfs's lock.  To wait for the lock is
  * quicker than to look again and again, and takes no longer than this removal
@@ -220,7 +240,7 @@ static bool kdn_nobody_watches(struct kernfs_node *kn)
 static void kdn_keep(struct kernfs_node *kn)
 {
 	trace_kdn_noted(kn);
-	if (!kdn_node_served(kn) || atomic_read(&kn->count) == 1) {
+	if (!kdn_node_served(kn) || kdn_nobody_to_tell(kn)) {
 		kernfs_put(kn);
 	} else if (kdn_nobody_watches(kn)) {
 		kdn_walk_by(ktime_add_ns(kdn_now, KDN_LATE), kdn_node_whose(kn));
@@ -318,6 +338,10 @@ static ktime_t kdn_tell(struct kdn_item *item)
 		struct inode *inode = kdn_super_inode(sb, item->kn);
 		enum kdn_told result;
 
+		if (!inode && !item->sb_told && kdn_super_wants(sb, item->kn)) {
+			inode = kdn_super_stand_in(sb, item->kn);
+			later |= !inode;
+		}
 		if (!inode)
 			continue;
 		result = kdn_deliver(inode, !item->sb_told);
@@ -344,8 +368,7 @@ static ktime_t kdn_look_at(struct kdn_item *item)
 	bool watched;
 	int inodes;
 
-	/* Without another reference, no inode and no event on its way. */
-	if (refs == 1)
+	if (kdn_nobody_to_tell(kn))
 		return KDN_DONE;
 	if (kdn_supers_get(kdn_node_whose(kn)))
 		return kdn_wait(item);

@@ -379,14 +379,11 @@ static void inode_mark(void)
 /* Not on cgroup2, where the mark would be on the other rows' files, too */
 static void filesystem_mark(void)
 {
-	struct target *file;
-
 	mount_cgroup1();
 	make_dir(V1 "/row");
-	file = target(V1 "/row/cgroup.procs");
+	target(V1 "/row/cgroup.procs");
 	fanotify_group = group();
 	add_mark(fanotify_group, FAN_MARK_FILESYSTEM, V1);
-	watch_it(file->path);
 	until(REMOVED);
 	remove_dir(V1 "/row");
 }

@@ -6,6 +6,7 @@
 #include "kdn.h"
 #include "marks.h"
 
+#include <fcntl.h>
 #include <sys/fanotify.h>
 #include <unistd.h>
 
@@ -45,34 +46,52 @@ static void inode_mark_sysfs(void)
 }
 
 /*
- * A mark on the file system hears of a watched file once, and of one that is
- * only in the kernel's caches at most once; also when the dentries die later.
- * A kernel with native support tells of both.
+ * A mark on the file system keeps no inode, and nothing else watches: it hears once
+ * of each directory, and of each file that was in use, whether the file's inode is
+ * still there or not; also when the dentries die later.
  */
 static void filesystem_mark(void)
 {
-	bool native = kernel_is_native();
-	char *dir = new_cgroup("filesystem_mark");
-	struct target *watched, *cached;
-	int fd = group();
+	enum { REMOVALS = 100 };
+	int fd = group(), i;
 
-	need_controllers();
-	watched = target(text("%s/cgroup.events", dir));
-	cached = target(text("%s/memory.events", dir));
 	load("");
 	add_mark(fd, FAN_MARK_FILESYSTEM, CGROUPS);
-	watch(instance(), watched->path, IN_ALL_EVENTS);
+	for (i = 0; i < REMOVALS; i++) {
+		char *dir = new_cgroup("filesystem_mark");
+		char *file = text("%s/cgroup.procs", dir);
+
+		target(dir);
+		target(file);
+		close(open(file, O_RDONLY | O_CLOEXEC));
+		remove_dir(dir);
+		count_marks(fd);
+	}
+	read_marks(fd, target_count);
+	drop_caches();
+	read_marks(fd, target_count);
+	for (i = 0; i < target_count; i++)
+		once(&targets[i]);
+}
+
+/* The same where somebody has a watch besides */
+static void filesystem_mark_watched(void)
+{
+	char *dir = new_cgroup("filesystem_mark_watched");
+	struct target *file = target(text("%s/cgroup.events", dir));
+	int fd = group();
+
+	load("");
+	add_mark(fd, FAN_MARK_FILESYSTEM, CGROUPS);
+	watch(instance(), file->path, IN_ALL_EVENTS);
 	remove_dir(dir);
-	read_marks(fd, native ? 2 : 1);
+	read_marks(fd, 1);
 	verify_all_gone();
 	if (exists(dir))
 		fail("%s is still there", dir);
 	drop_caches();
-	read_marks(fd, 0);
-	note("of the file without a watch: %d", cached->events);
-	once(watched);
-	if (native || cached->events)
-		once(cached);
+	read_marks(fd, 1);
+	once(file);
 }
 
 /*
@@ -160,6 +179,7 @@ const struct kdn_test tests[] = {
 	{ "inode_marks", inode_marks },
 	{ "inode_mark_sysfs", inode_mark_sysfs },
 	{ "filesystem_mark", filesystem_mark },
+	{ "filesystem_mark_watched", filesystem_mark_watched },
 	{ "filesystem_mark_late", filesystem_mark_late },
 	{ "filesystem_mark_resync", filesystem_mark_resync },
 	{ "filesystem_mark_open", filesystem_mark_open },
