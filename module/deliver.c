@@ -144,6 +144,27 @@ static bool kdn_vfs_tells(struct inode *inode)
 }
 
 /**
+ * kdn_alias_put - let go of a dentry of a removed node
+ * @alias: the dentry, or NULL
+ *
+ * If nobody else uses the dentry, it goes for good: the remover of a cgroup passes
+ * over dentries that are in use, and would leave this one in the caches, and its
+ * directory with it.
+ *
+ * Context: process, may sleep.
+ */
+void kdn_alias_put(struct dentry *alias)
+{
+	if (!alias)
+		return;
+	spin_lock(&alias->d_lock);
+	if (alias->d_lockref.count == 1)
+		__d_drop(alias);
+	spin_unlock(&alias->d_lock);
+	dput(alias);
+}
+
+/**
  * kdn_deliver - tell an inode's watchers that its file is gone
  * @inode: the inode of a node that is out and settled; the caller holds a
  *         reference on it and keeps its superblock active
@@ -205,7 +226,7 @@ enum kdn_told kdn_deliver(struct inode *inode, bool first)
 		if (vfs_tells && kdn_sb_marked(sb))
 			set_nlink(inode, 1);
 	}
-	dput(alias);
+	kdn_alias_put(alias);
 	if (told == KDN_TOLD)
 		kdn_count(&kdn_counters.delivered);
 	if (told == KDN_TOLD || (found && told == KDN_NOBODY))

@@ -23,6 +23,7 @@
 
 #include <linux/atomic.h>
 #include <linux/compiler.h>
+#include <linux/dcache.h>
 #include <linux/fs.h>
 #include <linux/jiffies.h>
 #include <linux/kernfs.h>
@@ -166,6 +167,7 @@ enum kdn_told {
 };
 
 enum kdn_told kdn_deliver(struct inode *inode, bool first);
+void kdn_alias_put(struct dentry *alias);
 
 static inline bool kdn_inode_watched(struct inode *inode)
 {

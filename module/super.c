@@ -281,7 +281,7 @@ bool kdn_supers_in_hand(struct kernfs_node *kn)
 		alias = d_find_any_alias(inode);
 		in_hand = atomic_read(&inode->i_count) > 1 + !!alias ||
 			  (alias && d_count(alias) > 1);
-		dput(alias);
+		kdn_alias_put(alias);
 		iput(inode);
 	}
 	return in_hand;

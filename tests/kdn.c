@@ -819,6 +819,7 @@ void clean_up(pid_t test)
 	put_back("/sys/kernel/debug/fail_page_alloc/probability", "0");
 	try_unload(MODULE);
 	try_unload("kdn_test");
+	try_unload("kdn_delay");
 	try_unload("kdn_probe");
 	nftw(TOP_CGROUP, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 }
