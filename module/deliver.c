@@ -16,8 +16,8 @@
 #include "internal.h"
 #include "trace.h"
 
-/* The references on an inode that has marks, no dentry, and the caller. */
-#define KDN_INODE_REFS	2
+/* The references on a directory's inode: its marks', its dentry's, the caller's. */
+#define KDN_DIR_REFS	3
 
 /* To pass more dentries under locks would take too long. */
 #define KDN_DENTRIES_MAX	16384
@@ -96,16 +96,11 @@ static bool kdn_tree_held(struct dentry *top)
 }
 
 /*
- * A mark of dnotify must be gone before its directory's other marks are
- * destroyed: the kernel has it as a BUG_ON().  It goes when the directory is
- * closed.  So a directory that a program has open, or works in, or can come back
- * to by '..' from one within, is told when that is over, as on tmpfs.  A file
- * that is open in it holds it, too, but leads nowhere.
+ * Can a program still come to a directory?  If this says no, none will.
  *
- * If this says that it is not open, it will not be.  kernfs lets no lookup pass
- * that finds a directory removed, so a program that is within can only move up,
- * and is met there.  Nothing is pruned: a program that is within could make new
- * dentries faster than that.
+ * A program that is within can only move up, and is met there: kernfs lets no
+ * lookup pass that finds a directory removed.  Nothing is pruned: a program that is
+ * within could make new dentries faster than that.
  *
  * If any dentry was moved meanwhile, a directory may have been missed.  Then look
  * again and keep dentries from being moved, or a loop of renames elsewhere could
@@ -113,19 +108,58 @@ static bool kdn_tree_held(struct dentry *top)
  */
 static bool kdn_dir_open(struct dentry *dir)
 {
-	unsigned int seq;
-	bool open;
+	unsigned int seq = read_seqbegin(&rename_lock);
+	bool open = kdn_tree_held(dir);
 
-	if (!d_is_dir(dir))
-		return false;
-	seq = read_seqbegin(&rename_lock);
-	open = kdn_tree_held(dir);
 	if (open || !read_seqretry(&rename_lock, seq))
 		return open;
 	read_seqlock_excl(&rename_lock);
 	open = kdn_tree_held(dir);
 	read_sequnlock_excl(&rename_lock);
 	return open;
+}
+
+/*
+ * Tell the watchers of a directory, unless it is open.  A mark of dnotify must be
+ * gone before its directory's other marks are destroyed: the kernel has it as a
+ * BUG_ON().  It goes when the directory is closed.  So a directory that a program
+ * has open, or works in, or can come back to by '..' from one within, is told when
+ * that is over, as on tmpfs.  A file that is open in it holds it, too, but leads
+ * nowhere.
+ *
+ * open_by_handle_at() goes from the node to the inode to the dentry, and takes each
+ * before it lets go of the last.  While the inode can't be found by its number, a
+ * program that has come no further than the node gets another inode, whose dentry
+ * leads nowhere.  One that has come to this inode has a reference on it, or has one
+ * on the dentry by the time that those are counted.
+ */
+static bool kdn_tell_dir(struct inode *inode, struct dentry *dir, bool patient)
+{
+	bool open;
+
+	remove_inode_hash(inode);
+	open = (patient && atomic_read(&inode->i_count) > KDN_DIR_REFS) ||
+	       kdn_dir_open(dir);
+	if (!open)
+		fsnotify_inoderemove(inode);
+	insert_inode_hash(inode);
+	return !open;
+}
+
+/*
+ * The VFS tells at the death of the last dentry.  In rmdir() that is before it
+ * unlocks the directory that the dentry is in, and the event names the process.
+ */
+static bool kdn_vfs_telling(struct dentry *alias)
+{
+	struct inode *dir;
+	bool locked;
+
+	rcu_read_lock();
+	dir = d_inode_rcu(READ_ONCE(alias->d_parent));
+	locked = dir && inode_is_locked(dir);
+	rcu_read_unlock();
+	return locked;
 }
 
 /*
@@ -169,6 +203,8 @@ void kdn_alias_put(struct dentry *alias)
  * @inode: the inode of a node that is out and settled; the caller holds a
  *         reference on it and keeps its superblock active
  * @first: marks on the superblock were not told of the node before
+ * @patient: if it can't be seen whether the VFS is telling of the inode, or a
+ *           program opening it, leave it for now
  *
  * inotify readers get IN_DELETE_SELF, where they asked for it, and IN_IGNORED;
  * the watches are gone.
@@ -176,23 +212,19 @@ void kdn_alias_put(struct dentry *alias)
  * Context: the worker; may sleep; nothing of kernfs and no superblock is locked.
  * Return: see &enum kdn_told.
  */
-enum kdn_told kdn_deliver(struct inode *inode, bool first)
+enum kdn_told kdn_deliver(struct inode *inode, bool first, bool patient)
 {
+	bool found = kdn_inode_watched(inode), vfs_tells, watched, tell_sb;
 	struct super_block *sb = inode->i_sb;
 	enum kdn_told told = KDN_TOLD;
-	bool vfs_telling, vfs_tells, watched, tell_sb;
-	bool found = kdn_inode_watched(inode);
 	struct dentry *alias;
 
 	/*
-	 * The VFS tells at the death of the last dentry, and keeps that one's
-	 * reference on the inode meanwhile.  While we hold a dentry it can't;
-	 * when there is none, and no reference that could be such a one, it
-	 * has not and will not: the last dentry died before the removal.
+	 * The VFS tells at the death of the last dentry: it can't while we hold
+	 * one.  If there is none, either it is telling just now, or it never will:
+	 * the last dentry died before the removal.  Nothing but time tells which.
 	 */
 	alias = d_find_any_alias(inode);
-	vfs_telling = kdn_kernel.native && !alias &&
-		      atomic_read(&inode->i_count) > KDN_INODE_REFS;
 	/* If the VFS has just destroyed the marks, this is to be seen below. */
 	smp_rmb();
 
@@ -206,18 +238,21 @@ enum kdn_told kdn_deliver(struct inode *inode, bool first)
 	watched = kdn_inode_watched(inode);
 	if (!watched && !tell_sb)
 		told = KDN_NOBODY;
-	else if (vfs_telling || (watched && alias && kdn_dir_open(alias)))
+	else if (patient && kdn_kernel.native &&
+		 (!alias || (vfs_tells && kdn_vfs_telling(alias))))
 		told = KDN_LATER;
-
-	if (told == KDN_TOLD) {
+	else if (!watched)
 		/*
 		 * Where there were no marks none is destroyed: one of dnotify
 		 * may have come since, if it is a directory that is open.
 		 */
-		if (watched)
-			fsnotify_inoderemove(inode);
-		else
-			fsnotify_inode(inode, FS_DELETE_SELF);
+		fsnotify_inode(inode, FS_DELETE_SELF);
+	else if (!alias || !d_is_dir(alias))
+		fsnotify_inoderemove(inode);
+	else if (!kdn_tell_dir(inode, alias, patient))
+		told = KDN_LATER;
+
+	if (told == KDN_TOLD) {
 		trace_kdn_delivered(inode);
 		/*
 		 * The VFS would tell the superblock's marks again.  It looks at
@@ -225,10 +260,13 @@ enum kdn_told kdn_deliver(struct inode *inode, bool first)
 		 */
 		if (vfs_tells && kdn_sb_marked(sb))
 			set_nlink(inode, 1);
-	}
-	kdn_alias_put(alias);
-	if (told == KDN_TOLD)
 		kdn_count(&kdn_counters.delivered);
+	}
+	/* If this were the last one now, the VFS would tell, for the worker. */
+	if (told == KDN_LATER)
+		dput(alias);
+	else
+		kdn_alias_put(alias);
 	if (told == KDN_TOLD || (found && told == KDN_NOBODY))
 		kdn_count(&kdn_counters.found);
 	return told;

@@ -158,7 +158,7 @@ void kdn_node_pass(struct kernfs_node *kn);
  * enum kdn_told - what became of an inode's watchers
  * @KDN_TOLD: they have read, or will now read, that the file is gone
  * @KDN_NOBODY: there were none left to tell
- * @KDN_LATER: not now: the VFS may be about to, or the directory is open
+ * @KDN_LATER: not now: the VFS may be telling them, or the directory is open
  */
 enum kdn_told {
 	KDN_TOLD,
@@ -166,7 +166,7 @@ enum kdn_told {
 	KDN_LATER,
 };
 
-enum kdn_told kdn_deliver(struct inode *inode, bool first);
+enum kdn_told kdn_deliver(struct inode *inode, bool first, bool patient);
 void kdn_alias_put(struct dentry *alias);
 
 static inline bool kdn_inode_watched(struct inode *inode)

@@ -60,6 +60,9 @@
 /* How long after a node gave way to another the walk comes that looks for it. */
 #define KDN_GIVEN_WAY		(5LL * NSEC_PER_SEC)
 
+/* How long to leave alone what the VFS may be telling, or a program opening. */
+#define KDN_PATIENCE		NSEC_PER_SEC
+
 /* Instead of the time of the next look: there is nothing to look for any more. */
 #define KDN_DONE		0
 
@@ -111,6 +114,7 @@ static unsigned int kdn_nr_items;
 static unsigned int kdn_takes;		/* how often the rings were emptied */
 static ktime_t kdn_now;		/* when this round began */
 static ktime_t kdn_rested;	/* when the work item last ended */
+static s64 kdn_patience = KDN_PATIENCE;
 static unsigned int kdn_wakes;	/* how often in a row it was woken soon after that */
 
 static bool kdn_is_dir(const struct kdn_item *item)
@@ -330,6 +334,7 @@ static ktime_t kdn_look_late(struct kdn_item *item)
 /* Tell the watchers of a node on every superblock. */
 static ktime_t kdn_tell(struct kdn_item *item)
 {
+	bool patient = ktime_sub(kdn_now, item->since) < kdn_patience;
 	bool told = false, later = false;
 	unsigned int i;
 
@@ -344,7 +349,7 @@ static ktime_t kdn_tell(struct kdn_item *item)
 		}
 		if (!inode)
 			continue;
-		result = kdn_deliver(inode, !item->sb_told);
+		result = kdn_deliver(inode, !item->sb_told, patient);
 		iput(inode);
 		told |= result == KDN_TOLD;
 		later |= result == KDN_LATER;
@@ -546,6 +551,8 @@ void kdn_worker_exit(void)
 	while ((kdn_counters.pending || kdn_walk_check() || !kdn_walk_due(true)) &&
 	       --tries) {
 		usleep_range(1000, 2000);
+		if (tries == 1)
+			kdn_patience = 0;
 		kdn_round(true);
 	}
 	/* handoff.pml: exit_put */

@@ -3,18 +3,29 @@
  * Moments between two steps of the module or of the kernel that are too short to
  * be met: kdn_delay.ko makes them longer.
  */
+#define _GNU_SOURCE
 #include "kdn.h"
+#include "marks.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/fanotify.h>
+#include <unistd.h>
 
-static void delay(const char *parameters)
+/* Processes wait at one function, kernel threads at another; NULL: at none. */
+static void delay(const char *process, int process_ms, const char *thread,
+		  int thread_ms)
 {
-	int err = try_load("kdn_delay", parameters);
+	int err = try_load("kdn_delay",
+			   text("process=%s process_ms=%d thread=%s thread_ms=%d",
+				process ?: "", process_ms, thread ?: "", thread_ms));
 
 	if (err == -ENOENT || err == -EINVAL)
-		skip("no probe for '%s': %s", parameters, strerror(-err));
+		skip("no probe for %s or %s: %s", process ?: "", thread ?: "",
+		     strerror(-err));
 	if (err)
 		fail("insmod of kdn_delay.ko: %s", strerror(-err));
 }
@@ -25,34 +36,136 @@ static long inodes(void)
 }
 
 /*
- * rmdir() passes over dentries that the worker holds at that moment. They must not
- * stay in the caches, and the removed directories with them: whether somebody
- * watched, or a file was only looked up.
+ * rmdir() passes over a dentry that the worker holds at that moment. It must not
+ * stay in the caches, and the removed directory with it.
  */
 static void caches(void)
 {
-	enum { REMOVALS = 40 };
+	enum { REMOVALS = 10 };
 	int inst = instance(), i;
 	long before;
 
-	need_controllers();
 	load("");
-	delay("thread=dput thread_ms=3");
+	delay("shrink_dcache_parent", 100, "dput", 300);
 	before = inodes();
 	for (i = 0; i < REMOVALS; i++) {
 		char *dir = new_cgroup("caches");
 
-		watch(inst, dir, IN_DELETE_SELF);
 		watch(inst, text("%s/cgroup.events", dir), IN_DELETE_SELF);
-		watch(inst, text("%s/pids.max", dir), IN_DELETE_SELF);
-		exists(text("%s/memory.events", dir));
 		remove_dir(dir);
 	}
 	verify_all_gone();
-	WAIT_FOR(inodes() <= before + REMOVALS / 10);
+	WAIT_FOR(inodes() <= before + REMOVALS / 2);
+}
+
+/*
+ * The kernel's native support tells of an inode, and the module comes before the
+ * marks are gone. An evictable mark is not what keeps the inode.
+ */
+static void evictable_mark(void)
+{
+#ifdef FAN_MARK_EVICTABLE
+	char *dir = new_cgroup("evictable_mark");
+	struct target *file = target(text("%s/cgroup.events", dir));
+	int fd = group();
+
+	if (!kernel_is_native())
+		skip("without native support nothing keeps the inode");
+	load("");
+	add_mark(fd, FAN_MARK_INODE | FAN_MARK_EVICTABLE, file->path);
+	delay("__fsnotify_inode_delete", 400, "d_find_any_alias", 150);
+	remove_dir(dir);
+	read_marks(fd, 1);
+	once(file);
+#else
+	skip("no FAN_MARK_EVICTABLE where this was built");
+#endif
+}
+
+/*
+ * The worker comes while rmdir() has yet to let go of the dentries. Where the kernel
+ * tells by itself then, the event names who removed the file.
+ */
+static void who_removed(void)
+{
+	char *dir = new_cgroup("who_removed");
+	char *file = text("%s/cgroup.events", dir);
+	struct fanotify_event_metadata event[16];
+	struct pollfd p = { .fd = group(), .events = POLLIN };
+
+	if (!kernel_is_native())
+		skip("no native support");
+	load("");
+	add_mark(p.fd, FAN_MARK_INODE, file);
+	delay("shrink_dcache_parent", 50, NULL, 0);
+	remove_dir(dir);
+	if (poll(&p, 1, DEADLINE_MS) != 1 || read(p.fd, event, sizeof(event)) <= 0)
+		fail("no event");
+	if (event->pid != getpid())
+		fail("the event names process %d, not %d", event->pid, getpid());
+}
+
+struct opening {
+	const struct file_handle *handle;
+	int fs, error;
+	long took_ms;
+	bool open, close;
+};
+
+static void open_by_handle(void *arg)
+{
+	struct opening *o = arg;
+	long begun = now_ms();
+	int fd = open_by_handle_at(o->fs, (struct file_handle *)o->handle,
+				   O_RDONLY | O_CLOEXEC);
+
+	o->took_ms = now_ms() - begun;
+	o->error = fd < 0 ? errno : 0;
+	__atomic_store_n(&o->open, true, __ATOMIC_RELEASE);
+	if (fd < 0)
+		return;
+	WAIT_FOR(__atomic_load_n(&o->close, __ATOMIC_ACQUIRE));
+	close(fd);
+}
+
+/*
+ * A program opens a directory by its handle. It has the inode, not yet the dentry,
+ * when the worker sees whether the directory is open, and has the directory open
+ * before the worker destroys the marks: nobody is told before it is closed. (A file
+ * that is open in the directory keeps the dentry.) The module waits a second for it.
+ */
+static void opened_by_handle(void)
+{
+	struct opening *o = share(sizeof(*o));
+	char *dir = new_cgroup("opened_by_handle");
+	int inst = instance();
+	pid_t opener;
+
+	o->handle = target(dir)->handle;
+	o->fs = open(CGROUPS, O_RDONLY | O_CLOEXEC);
+	hold_open(text("%s/cgroup.events", dir));
+	watch(inst, dir, IN_DELETE_SELF);
+	load("");
+	delay("d_obtain_alias", 200, "fsnotify", 600);
+	opener = spawn(open_by_handle, o);
+	WAIT_FOR(atoi(get("/sys/module/kdn_delay/parameters/waits")));
+	remove_dir(dir);
+	WAIT_FOR(__atomic_load_n(&o->open, __ATOMIC_ACQUIRE));
+	if (o->error)
+		fail("open_by_handle_at(): %s", strerror(o->error));
+	if (o->took_ms > 900)
+		skip("too busy: to open a directory took %ld ms", o->took_ms);
+	listen_for(1000);
+	verify();
+	__atomic_store_n(&o->close, true, __ATOMIC_RELEASE);
+	end_of(opener);
+	verify_all_gone();
 }
 
 const struct kdn_test tests[] = {
 	{ "caches", caches },
+	{ "evictable_mark", evictable_mark },
+	{ "who_removed", who_removed },
+	{ "opened_by_handle", opened_by_handle },
 	{ }
 };

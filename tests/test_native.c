@@ -4,10 +4,15 @@
  * the same. Kernels before 7.1 are silent; later ones, and those with a
  * backport, tell of some removals and not of others.
  */
+#define _GNU_SOURCE		/* for O_PATH */
 #include "kdn.h"
 
+#include <fcntl.h>
+#include <linux/landlock.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #define V1	"/tmp/cgroup1"
 
@@ -120,10 +125,65 @@ static void orphans(void)
 	verify_all_gone();
 }
 
+/* A ruleset of Landlock, which holds each inode that it has a rule for */
+static int ruleset(void)
+{
+	struct landlock_ruleset_attr attr = {
+		.handled_access_fs = LANDLOCK_ACCESS_FS_READ_FILE,
+	};
+	int fd = syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);
+
+	if (fd < 0)
+		skip("no Landlock: %m");
+	return fd;
+}
+
+static void add_rule(int set, const char *path)
+{
+	struct landlock_path_beneath_attr rule = {
+		.allowed_access = LANDLOCK_ACCESS_FS_READ_FILE,
+		.parent_fd = open(path, O_PATH | O_CLOEXEC),
+	};
+
+	if (syscall(SYS_landlock_add_rule, set, LANDLOCK_RULE_PATH_BENEATH, &rule, 0))
+		fail("a rule for %s: %m", path);
+	close(rule.parent_fd);
+}
+
+/*
+ * Somebody holds the inodes as long as they like, without dentries: of watched
+ * files, and of a directory.
+ */
+static void held_inodes(void)
+{
+	static const char * const files[] = {
+		"cgroup.procs", "cgroup.events", "cgroup.stat", "cgroup.type"
+	};
+	char *dir = new_cgroup("held_inodes");
+	int inst = instance(), set = ruleset();
+	size_t i;
+
+	load("");
+	for (i = 0; i < ARRAY_SIZE(files); i++) {
+		char *path = text("%s/%s", dir, files[i]);
+
+		watch(inst, path, IN_DELETE_SELF);
+		add_rule(set, path);
+	}
+	watch(inst, dir, IN_DELETE_SELF);
+	add_rule(set, dir);
+	drop_caches();
+	remove_dir(dir);
+	verify_all_gone();
+	close(set);
+	verify();
+}
+
 const struct kdn_test tests[] = {
 	{ "kernel_alone", kernel_alone },
 	{ "answer", answer },
 	{ "with_module", with_module },
 	{ "orphans", orphans },
+	{ "held_inodes", held_inodes },
 	{ }
 };
