@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# For people: 'make help' tells what there is. kbuild reads Kbuild instead.
+# For people: 'make help' lists the targets. kbuild reads Kbuild instead.
 
 KDIR ?= /lib/modules/$(shell uname -r)/build
 
@@ -83,9 +83,9 @@ conform:
 	@KERNELS='$(KERNELS)' KERNEL='$(KERNEL)' HEADERS='$(HEADERS)' \
 		scripts/conform
 
-# The README's table of kernels, from the last 'make check'.
-readme:
-	@scripts/results --readme $(or $(KDN_CACHE),.cache) \
+# The table in doc/kernels.md, from the last 'make check'.
+kernels-table:
+	@scripts/results --page $(or $(KDN_CACHE),.cache) \
 		$$(bash -c '. scripts/lib.sh; kernel_names')
 
 demo:
@@ -98,7 +98,7 @@ bench:
 curves:
 	@scripts/curves $(or $(KERNEL),6.12)
 
-# The README's commands for a live system, tried in a VM.
+# The commands for a live system in doc/operating.md, tried in a VM.
 recipes:
 	@scripts/recipes $(or $(KERNEL),6.12)
 
@@ -110,45 +110,49 @@ distclean:
 	rm -rf $(or $(KDN_CACHE),.cache)
 
 help:
-	@echo 'For the kernel in KDIR (the running one):'
+	@echo 'For the running kernel, or the one whose headers are in KDIR:'
 	@echo '  make                  build the module'
-	@echo '  make modules_install  install it, as root, for modprobe'
+	@echo '  make modules_install  install it for modprobe, as root'
 	@echo '  make clean            remove what was built'
 	@echo
-	@echo 'For all kernels here, now and later, as root:'
-	@echo '  make dkms-install     have DKMS build and install it'
-	@echo '  make dkms-remove      and undo that'
-	@echo '  make deb              a Debian package that does the same'
+	@echo 'For all installed kernels and later ones, as root:'
+	@echo '  make dkms-install     have DKMS build and install the module'
+	@echo '  make dkms-remove      undo that'
+	@echo '  make deb              build a Debian package that does the same'
 	@echo
-	@echo "In virtual machines with Debian's kernels (scripts/kernels):"
-	@echo "  make check            run all tests on all kernels; a part of them:"
-	@echo "                        KERNELS='6.1 6.12' TESTS='test_a test_b'"
-	@echo '                        more kernel arguments: APPEND='
-	@echo '                        on a kernel of your own: KERNEL=PATH/bzImage'
+	@echo "In virtual machines, on Debian's kernels (scripts/kernels):"
+	@echo '  make demo             show the module at work: KERNEL=6.12'
+	@echo '  make check            run all tests on all kernels. A part of them:'
+	@echo "                        KERNELS='6.1 6.12' TESTS='test_a test_b:x'"
+	@echo '                        More arguments for the kernel: APPEND='
+	@echo '                        On a kernel of your own: KERNEL=PATH/bzImage'
 	@echo '                        HEADERS=PATH/build-tree [ARCH=arm64]'
-	@echo '  make check-long       storms and random work, at full length, on some'
-	@echo '  make check-debug      run all tests on kernels that look for what is'
-	@echo '                        wrong inside; builds them first, some minutes'
-	@echo '  make conform          report what kernels tell by themselves, and what'
+	@echo '  make check-long       run storms and random work at full length'
+	@echo '  make check-debug      run all tests on kernels that look for bugs'
+	@echo '                        inside; builds them first, some minutes each'
+	@echo '  make check-package    test the package, DKMS and kdn-check'
+	@echo '  make check-signed     test a kernel that wants signed modules'
+	@echo '  make check-distro     test the package and real clients in whole'
+	@echo "                        Debian guests: PARTS='trixie clients'"
+	@echo '  make conform          report what kernels tell by themselves and what'
 	@echo "                        the module adds: KERNELS='6.12 7.3', or KERNEL="
 	@echo '                        and HEADERS= as above'
+	@echo '  make bench            measure what the module costs, in instructions,'
+	@echo "                        against targets: KERNELS=6.12 PARTS='removal';"
+	@echo '                        CPUS=2 measures times on two CPUs instead'
+	@echo '  make recipes          test the commands in doc/operating.md that'
+	@echo '                        measure on a live system'
+	@echo
+	@echo 'On this machine:'
+	@echo '  make lint             checkpatch, sparse, shellcheck, the pages'
 	@echo '  make model            check the hand-off in every order of its steps;'
-	@echo '                        show what goes wrong without one: STEP=sleep_mb'
-	@echo '  make demo             show the module at work on one: KERNEL=6.12'
-	@echo '  make bench            measure what the module costs, in instructions, with'
-	@echo "                        targets and verdicts; a part: PARTS='removal';"
-	@echo '                        in time, on two CPUs, for the ratios: CPUS=2'
-	@echo '  make curves           draw what it measured: KERNEL=6.12'
-	@echo "  make recipes          try the README's funclatency and bpftrace commands"
-	@echo '  make check-package    try the package and kdn-check'
-	@echo '  make check-signed     what a kernel that wants signatures takes'
-	@echo '  make check-distro     try the package and real clients in whole Debian'
-	@echo "                        guests; a part: PARTS='trixie clients'"
-	@echo '  make lint             checkpatch, sparse, shellcheck'
-	@echo '  make update-kernels   take the newest packages of the kernels'
+	@echo '                        STEP=sleep_mb shows what goes wrong without one'
+	@echo "  make kernels-table    write doc/kernels.md's table from the last check"
+	@echo "  make curves           draw doc/*.svg from the last bench: KERNEL=6.12"
+	@echo '  make update-kernels   fetch the newest packages of the kernels'
 	@echo '  make distclean        remove all that these have made (.cache)'
 
 .PHONY: modules modules_install clean install-sources install-files version \
 	dkms-install dkms-remove deb check-package check-signed check-distro kdir \
 	check check-debug check-long conform \
-	model readme lint demo bench curves recipes update-kernels distclean help
+	model kernels-table lint demo bench curves recipes update-kernels distclean help

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The README's example for authors of programs, as it stands there: it ends
+ * The example of doc/programs.md, tests/example.c, as it stands there: it ends
  * when its file is removed, with the module at once, without it soon.
  */
 #include "kdn.h"
