@@ -13,12 +13,31 @@
 #include <linux/fsnotify.h>
 #include <linux/kernfs.h>
 #include <linux/mount.h>
+#include <linux/ptrace.h>
 
 #include "config.h"
 
 #if !defined(HAVE_FSNOTIFY_SB_INFO) && !defined(HAVE_FSNOTIFY_CONNECTORS)
 #error "kernfs_delete_notify: needs a superblock's count of watchers, as 5.10.220 and 5.15 have it"
 #endif
+
+/*
+ * The first argument of a function, when no instruction of its own has run yet.
+ * s390 does not export what regs_get_kernel_argument() calls there.
+ */
+static inline void *kdn_first_argument(struct pt_regs *regs)
+{
+#if defined(CONFIG_S390)
+	return (void *)regs->gprs[2];
+#elif defined(CONFIG_ARM)
+	return (void *)regs->ARM_r0;
+#elif defined(CONFIG_HAVE_FUNCTION_ARG_ACCESS_API)
+	return (void *)regs_get_kernel_argument(regs, 0);
+#else
+#error "kernfs_delete_notify: this architecture can't tell a kprobe a function's arguments"
+	return NULL;
+#endif
+}
 
 /*
  * The parent of a node that can't be moved meanwhile: the caller keeps kernfs

@@ -15,10 +15,6 @@
 
 #include "internal.h"
 
-#ifndef CONFIG_HAVE_FUNCTION_ARG_ACCESS_API
-#error "kernfs_delete_notify: this architecture can't tell a kprobe a function's arguments"
-#endif
-
 static char *symbol = "";
 module_param(symbol, charp, 0444);
 MODULE_PARM_DESC(symbol, "Function to probe instead of the one found by itself; it is proved all the same");
@@ -62,7 +58,7 @@ static enum kdn_hook kdn_hook;
  */
 static int kdn_hook_hit(struct kprobe *p, struct pt_regs *regs)
 {
-	struct kernfs_node *kn = (void *)regs_get_kernel_argument(regs, 0);
+	struct kernfs_node *kn = kdn_first_argument(regs);
 
 	/* Pairs with the release in kdn_hook_arm(). */
 	if (unlikely(smp_load_acquire(&kdn_hook) == KDN_ON_TRIAL)) {
