@@ -11,6 +11,7 @@
 #include <linux/dcache.h>
 #include <linux/fs.h>
 #include <linux/fsnotify.h>
+#include <linux/ftrace.h>
 #include <linux/kernfs.h>
 #include <linux/mount.h>
 #include <linux/ptrace.h>
@@ -38,6 +39,16 @@ static inline void *kdn_first_argument(struct pt_regs *regs)
 	return NULL;
 #endif
 }
+
+/*
+ * How long the call is that ftrace may put at the entry of a function.  A kernel
+ * without kprobes by way of ftrace may refuse a probe there, not behind it.
+ */
+#ifdef MCOUNT_INSN_SIZE
+#define KDN_FTRACE_CALL		MCOUNT_INSN_SIZE
+#else
+#define KDN_FTRACE_CALL		0
+#endif
 
 /*
  * The parent of a node that can't be moved meanwhile: the caller keeps kernfs

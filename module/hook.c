@@ -81,16 +81,33 @@ static struct kprobe kdn_kprobe;
 /* The probe was seen to fire when that was last tried. */
 static bool kdn_firing = true;
 
-/* Probe a function, and leave the probe there if it is the one. */
-static int kdn_hook_probe(const char *name)
+static int kdn_hook_register(const char *name, unsigned int offset)
 {
-	int err;
-
 	kdn_kprobe = (struct kprobe) {
 		.symbol_name = name,
+		.offset = offset,
 		.pre_handler = kdn_hook_hit,
 	};
-	err = register_kprobe(&kdn_kprobe);
+	return register_kprobe(&kdn_kprobe);
+}
+
+/*
+ * Probe a function, and leave the probe there if it is the one.
+ *
+ * A kernel without kprobes by way of ftrace, such as riscv's, refuses a probe where
+ * ftrace may put its call: at the entry.  Just behind that no argument is lost yet.
+ */
+static int kdn_hook_probe(const char *name)
+{
+	unsigned int behind = KDN_FTRACE_CALL;
+	int err = kdn_hook_register(name, 0);
+
+	if (err == -EINVAL && behind) {
+		err = kdn_hook_register(name, behind);
+		if (!err)
+			pr_info("this kernel takes no probe at the entry of %s: probing it %u bytes behind\n",
+				name, behind);
+	}
 	if (err == -ENOENT || err == -ENOMEM)
 		return err;
 	if (err) {

@@ -52,6 +52,9 @@ static struct {
 
 static char *symbol;
 
+/* How far into it the probe is, where the kernel takes none at the entry */
+static int behind;
+
 /* Removals, by the way of each CPU */
 
 static void round_of_removals(int inst)
@@ -108,6 +111,8 @@ static void begin(void)
 	load_devices();
 	load("resync_seconds=0");
 	symbol = get(STATUS_DIR "/symbol");
+	behind = exists(KPROBE_LIST) &&
+		 file_has(KPROBE_LIST, text("%s+0x8 ", symbol), "") ? 8 : 0;
 }
 
 static void remove_under(const struct disturbance *d)
@@ -256,11 +261,13 @@ static void tracer(void)
 	remove_seen(&d);
 }
 
-/* A second kprobe, and a kretprobe, on the function */
+/* A second kprobe, and a kretprobe, which has to be at the entry, on the function */
 static void probes_on(void)
 {
-	put(TRACING "/kprobe_events", text("p:kdn_live %s", symbol));
+	put(TRACING "/kprobe_events", text("p:kdn_live %s+%d", symbol, behind));
 	put(PROBE "/enable", "1");
+	if (behind)
+		return;
 	put(TRACING "/kprobe_events", text("r:kdn_live_return %s", symbol));
 	put(RETURN "/enable", "1");
 }
@@ -269,8 +276,10 @@ static void probes_off(void)
 {
 	count_lines();
 	put(PROBE "/enable", "0");
-	put(RETURN "/enable", "0");
 	put(TRACING "/kprobe_events", "-:kdn_live");
+	if (behind)
+		return;
+	put(RETURN "/enable", "0");
 	put(TRACING "/kprobe_events", "-:kdn_live_return");
 }
 
@@ -309,6 +318,7 @@ static void bpf_on(void)
 		.type = atoi(get("/sys/bus/event_source/devices/kprobe/type")),
 		.size = sizeof(attr),
 		.kprobe_func = (uintptr_t)symbol,
+		.probe_offset = behind,
 	};
 	int i;
 

@@ -7,6 +7,8 @@
 #include <linux/kprobes.h>
 #include <linux/module.h>
 
+#include "kdn_entry.h"
+
 static int kdn_bare_hit(struct kprobe *p, struct pt_regs *regs)
 {
 	return 0;
@@ -19,12 +21,12 @@ static struct kprobe kdn_bare = {
 
 static int __init kdn_bare_init(void)
 {
-	int err = register_kprobe(&kdn_bare);
+	int err = kdn_probe_entry(&kdn_bare);
 
 	if (err != -ENOENT)
 		return err;
 	kdn_bare.symbol_name = "__kernfs_remove";
-	return register_kprobe(&kdn_bare);
+	return kdn_probe_entry(&kdn_bare);
 }
 
 static void __exit kdn_bare_exit(void)

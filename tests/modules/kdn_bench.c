@@ -23,6 +23,8 @@
 #include <linux/tracepoint.h>
 #include <trace/events/power.h>
 
+#include "kdn_entry.h"
+
 static struct kobject *control;
 
 /* 0 for a CPU that is not idle. Written there only. */
@@ -99,11 +101,11 @@ static int probe_on(struct kprobe *probe)
 
 	probe_off(probe);
 	probe->symbol_name = "__kernfs_remove.part.0";
-	err = register_kprobe(probe);
+	err = kdn_probe_entry(probe);
 	if (err != -ENOENT)
 		return err;
 	probe->symbol_name = "__kernfs_remove";
-	return register_kprobe(probe);
+	return kdn_probe_entry(probe);
 }
 
 static ssize_t probe_set(struct kprobe *probe, const char *buf, size_t count)
@@ -171,7 +173,7 @@ static const struct attribute *attrs[] = {
 
 static int __init kdn_bench_init(void)
 {
-	int err = register_kprobe(&interrupt);
+	int err = kdn_probe_entry(&interrupt);
 
 	if (err)
 		return err;

@@ -19,6 +19,8 @@
 #include <linux/percpu.h>
 #include <linux/sysfs.h>
 
+#include "kdn_entry.h"
+
 static char *symbol = "";
 module_param(symbol, charp, 0444);
 MODULE_PARM_DESC(symbol, "The function that the module under test probes");
@@ -28,7 +30,7 @@ static struct kobject *control;
 /* The handler's time */
 
 static DEFINE_PER_CPU(u64, began_ns);
-static u64 longest_ns;
+static unsigned long longest_ns;
 
 static int before_hit(struct kprobe *p, struct pt_regs *regs)
 {
@@ -40,7 +42,7 @@ NOKPROBE_SYMBOL(before_hit);
 static int after_hit(struct kprobe *p, struct pt_regs *regs)
 {
 	u64 began = this_cpu_read(began_ns);
-	u64 took = ktime_get_mono_fast_ns() - began;
+	unsigned long took = ktime_get_mono_fast_ns() - began;
 
 	/* Removals of one hierarchy come one at a time. */
 	if (began && took > READ_ONCE(longest_ns))
@@ -60,7 +62,7 @@ static ssize_t begin_store(struct kobject *kobj, struct kobj_attribute *attr,
 	if (before.addr)
 		return -EEXIST;
 	before.symbol_name = symbol;
-	err = register_kprobe(&before);
+	err = kdn_probe_entry(&before);
 	if (err)
 		before.addr = NULL;
 	return err ?: count;
@@ -69,7 +71,7 @@ static ssize_t begin_store(struct kobject *kobj, struct kobj_attribute *attr,
 static ssize_t longest_show(struct kobject *kobj, struct kobj_attribute *attr,
 			    char *buf)
 {
-	return sysfs_emit(buf, "%llu\n", xchg(&longest_ns, 0));
+	return sysfs_emit(buf, "%lu\n", xchg(&longest_ns, 0));
 }
 
 /* A removal that no probe sees */
@@ -137,7 +139,7 @@ static int __init kdn_probe_init(void)
 	err = sysfs_create_files(control, control_attrs);
 	if (!err) {
 		after.symbol_name = symbol;
-		err = register_kprobe(&after);
+		err = kdn_probe_entry(&after);
 	}
 	if (err)
 		kobject_put(control);
