@@ -18,10 +18,6 @@
 
 #include "config.h"
 
-#if !defined(HAVE_FSNOTIFY_SB_INFO) && !defined(HAVE_FSNOTIFY_CONNECTORS)
-#error "kernfs_delete_notify: needs a superblock's count of watchers, as 5.10.220 and 5.15 have it"
-#endif
-
 /*
  * The first argument of a function, when no instruction of its own has run yet.
  * s390 does not export what regs_get_kernel_argument() calls there.
@@ -100,9 +96,14 @@ static inline bool kdn_sb_marked(struct super_block *sb)
 	return rcu_access_pointer(sb->s_fsnotify_marks);
 }
 
+/* Without a count of its watchers, each superblock may have some. */
 static inline bool kdn_sb_watched(struct super_block *sb)
 {
+#ifdef HAVE_FSNOTIFY_CONNECTORS
 	return atomic_long_read(&sb->s_fsnotify_connectors);
+#else
+	return true;
+#endif
 }
 #endif
 
