@@ -22,6 +22,11 @@ apt_options=(
 	-o APT::Architecture=amd64
 	-o APT::Architectures::=amd64
 	-o APT::Architectures::=arm64
+	-o APT::Architectures::=armhf
+	-o APT::Architectures::=i386
+	-o APT::Architectures::=ppc64el
+	-o APT::Architectures::=riscv64
+	-o APT::Architectures::=s390x
 	-o APT::Sandbox::User=root
 	-o Acquire::Languages=none
 	-o Acquire::Retries=3
@@ -50,23 +55,35 @@ set_mirrors()
 	: "${security_mirror:=${mirror%/}-security}"
 }
 
-# apt_update [SUITES...]: fetch the package indexes of these (all in the kernel
-# list), with commas or spaces between. One that fails is told, and left out.
+# apt_update [NAME...]: fetch the package indexes that the kernels NAME need, or
+# those of amd64 in all suites of the list. One that fails is told, and left out.
 apt_update()
 {
-	local suite site
+	local suite archs site
 
 	say "fetching the package index"
 	set_mirrors
 	mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial"
 	: >"$apt/status"
-	# shellcheck disable=SC2046 # one word for each
-	(($#)) || set -- $(kernel_list | awk '{ print $2 }')
-	printf '%s\n' "$@" | tr , '\n' | sort -u |
-		while read -r suite; do
+	(($#)) || set -- all
+	# kbuild's programs are of amd64, whatever the kernel is.
+	kernel_list | awk -v names=" $* " '
+		names == " all " || index(names, " " $1 " ") {
+			foreign = names != " all " && $2 != "amd64"
+			n = split($3, suites, ",")
+			for (i = 1; i <= n; i++) {
+				of = archs[suites[i]]
+				if (foreign && !index(of ",", "," $2 ","))
+					of = of "," $2
+				archs[suites[i]] = of
+			}
+		}
+		END { for (suite in archs) print suite, "amd64" archs[suite] }' |
+		while read -r suite archs; do
 			site=$mirror
 			[[ $suite == *-security ]] && site=$security_mirror
-			echo "deb [signed-by=$keyring target=Packages] $site $suite main"
+			echo "deb [signed-by=$keyring arch=$archs target=Packages]" \
+				"$site $suite main"
 		done >"$apt/sources.list"
 	apt_get update -o APT::Update::Error-Mode=any ||
 		say "apt-get update failed, see above; going on with the rest"

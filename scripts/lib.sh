@@ -8,6 +8,7 @@
 #
 #   root/          the build root, a small Debian with compiler and QEMU
 #   root-forky/    another, with a newer compiler
+#   root-A/        others, with cross compiler and QEMU for architecture A
 #   root-package/  another, with DKMS and what builds and checks packages
 #   root-bench/    another, with gnuplot, funclatency and bpftrace
 #   root-distro/   another, that makes disk images, with a Go compiler
@@ -48,9 +49,9 @@ lock()
 kernel_list() { sed 's/#.*//; /^[[:space:]]*$/d' "$top/scripts/kernels"; }
 kernel_names() { kernel_list | awk '{ print $1 }'; }
 
-# find_kernel NAME: set suites, pattern, image, compiler, native, skips and disk
-# to the fields of its line, and arch to the end of the pattern. Of a kernel
-# that scripts/own took nothing is expected.
+# find_kernel NAME: set arch, suites, pattern, image, compiler, native, skips, disk
+# and ci to the fields of its line. Of a kernel that scripts/own took nothing is
+# expected.
 find_kernel()
 {
 	local line
@@ -64,19 +65,40 @@ find_kernel()
 	[ "$line" ] || die "no kernel '$1' in scripts/kernels, only:" \
 		"$(kernel_names | xargs)"
 	# shellcheck disable=SC2034 # for the caller
-	read -r _ suites pattern image compiler native skips disk <<<"$line"
-	# shellcheck disable=SC2034 # for the caller
-	arch=${pattern##*-}
+	read -r _ arch suites pattern image compiler native skips disk ci <<<"$line"
 }
 
-# choose_kernels: set kernels to those that the user named in KERNELS, or to all
-# of the list; or to 'own', if it was KERNEL and HEADERS that were named.
+# set_arch ARCH: set karch and triplet to what the kernel and the compiler call
+# Debian's architecture ARCH, and root to the build root with its compiler and its
+# QEMU.
+# shellcheck disable=SC2034 # for the caller
+set_arch()
+{
+	case $1 in
+	amd64) karch=x86 triplet=x86_64-linux-gnu ;;
+	arm64) karch=arm64 triplet=aarch64-linux-gnu ;;
+	armhf) karch=arm triplet=arm-linux-gnueabihf ;;
+	i386) karch=i386 triplet=i686-linux-gnu ;;
+	ppc64el) karch=powerpc triplet=powerpc64le-linux-gnu ;;
+	riscv64) karch=riscv triplet=riscv64-linux-gnu ;;
+	s390x) karch=s390 triplet=s390x-linux-gnu ;;
+	*) die "the architecture '$1' is not known here" ;;
+	esac
+	root=$cache/root
+	[[ $1 == a*64 ]] || root+=-$1
+}
+
+# choose_kernels: set kernels to those that the user named in KERNELS, where 'ci' is
+# those that .ci/run takes, or to all of the list; or to 'own', if it was KERNEL and
+# HEADERS that were named.
 # shellcheck disable=SC2034 # for the caller
 choose_kernels()
 {
 	if [ "${KERNEL-}${HEADERS-}" ]; then
 		"$top/scripts/own" "${KERNEL-}" "${HEADERS-}"
 		kernels=(own)
+	elif [ "${KERNELS-}" = ci ]; then
+		mapfile -t kernels < <(kernel_list | awk '$NF == "yes" { print $1 }')
 	else
 		read -ra kernels <<<"${KERNELS:-$(kernel_names | xargs)}"
 	fi
