@@ -11,6 +11,7 @@
  *	kdn.long	for the tests: they may take longer
  *	kdn.slow=N	this kernel is slow: all deadlines N times as far away
  *	kdn.verdict=TTY	the port to write to (ttyS1)
+ *	panic_on_warn=0	go on after a warning; the default here is 1
  *
  * The lines on the port, NAME being a program's name:
  *
@@ -46,6 +47,7 @@
 #define TESTS		"/tests/"
 #define MAX_ARGS	32
 #define KMEMLEAK	"/sys/kernel/debug/kmemleak"
+#define PANIC_ON_WARN	"/proc/sys/kernel/panic_on_warn"
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 
 #ifndef SYS_pidfd_open
@@ -326,6 +328,9 @@ int main(void)
 	open_port(argument("kdn.verdict", "ttyS1"));
 	uname(&kernel);
 	say("#kernel %s", kernel.release);
+	/* Not earlier: a warning of the boot is not the module's. */
+	if (!command(PANIC_ON_WARN, argument("panic_on_warn", "1")))
+		say("#no %s: %s", PANIC_ON_WARN, strerror(errno));
 	split(argument("kdn.tests", ""), ",", tests);
 	timeout_ms = 1000 * atol(argument("kdn.timeout", "480")) *
 		     atol(argument("kdn.slow", "1"));
