@@ -98,6 +98,11 @@ static void race(void)
 	reported("race", "BUG: KCSAN: data-race in", "");
 }
 
+static void indirect_call(void)
+{
+	reported("call", "CFI failure at", "");
+}
+
 /* Have all allocations of a kind fail that the filters let through. */
 static void fault(const char *kind, const char *filter, const char *value)
 {
@@ -147,5 +152,6 @@ const struct kdn_test tests[] = {
 	{ "redzone", redzone },
 	{ "use_after_free", use_after_free },
 	{ "race", race },
+	{ "indirect_call", indirect_call },
 	{ NULL, NULL }
 };

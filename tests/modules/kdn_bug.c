@@ -11,6 +11,7 @@
  *	sleep		memory is waited for under a spinlock
  *	rcu		a pointer is followed outside of a read section
  *	race		two threads count on the same variable
+ *	call		a function is called by a pointer of another type
  *
  * These are no bugs, they fail with ENOMEM when they are made to:
  *
@@ -174,6 +175,20 @@ static int race(void)
 	return kthread_stop(thread);
 }
 
+static noinline int takes_an_argument(unsigned long value)
+{
+	return 0;
+}
+
+static int call(void)
+{
+	int (*without_argument)(void) = (void *)takes_an_argument;
+
+	/* Or the compiler would call it directly. */
+	OPTIMIZER_HIDE_VAR(without_argument);
+	return without_argument();
+}
+
 static int object(void)
 {
 	struct kdn_bug *bug = new_bug();
@@ -206,6 +221,7 @@ static const struct {
 	{ "sleep", sleep },
 	{ "rcu", rcu },
 	{ "race", race },
+	{ "call", call },
 	{ "object", object },
 	{ "pages", pages },
 };
