@@ -9,6 +9,7 @@
 #   root/          the build root, a small Debian with compiler and QEMU
 #   root-forky/    another, with a newer compiler
 #   root-A/        others, with cross compiler and QEMU for architecture A
+#   root-clang/    another, with clang
 #   root-package/  another, with DKMS and what builds and checks packages
 #   root-bench/    another, with gnuplot, funclatency and bpftrace
 #   root-distro/   another, that makes disk images, with a Go compiler
@@ -102,6 +103,24 @@ choose_kernels()
 	else
 		read -ra kernels <<<"${KERNELS:-$(kernel_names | xargs)}"
 	fi
+}
+
+# set_compiler ARCH COMPILER: set compiler to what make needs to be told, and root
+# to the build root that has it.
+# shellcheck disable=SC2034 # for the caller
+set_compiler()
+{
+	set_arch "$1"
+	compiler=(CC="$2")
+	[ "$1" = amd64 ] || compiler=(ARCH="$karch" CROSS_COMPILE="$triplet-"
+				      CC="$triplet-$2")
+	case $2 in
+	gcc-16)
+		root=$cache/root-forky ;;
+	clang-*)
+		root=$cache/root-clang
+		compiler=(ARCH="$karch" LLVM="${2#clang}") ;;
+	esac
 }
 
 # counted COMMAND...: run it, and add the counts of its last line, 'N passed, N
