@@ -88,6 +88,10 @@ kernels-table:
 	@scripts/results --page $(or $(KDN_CACHE),.cache) \
 		$$(bash -c '. scripts/lib.sh; kernel_names')
 
+symbols:
+	@KERNELS='$(KERNELS)' KERNEL='$(KERNEL)' HEADERS='$(HEADERS)' \
+		scripts/symbols
+
 demo:
 	@scripts/demo $(or $(KERNEL),6.12)
 
@@ -137,6 +141,8 @@ help:
 	@echo '  make conform          report what kernels tell by themselves and what'
 	@echo "                        the module adds: KERNELS='6.12 7.3', or KERNEL="
 	@echo '                        and HEADERS= as above'
+	@echo '  make symbols          list the symbols that the module needs, for kernels'
+	@echo "                        that export what is on a list: KERNELS='6.12'"
 	@echo '  make bench            measure what the module costs, in instructions,'
 	@echo "                        against targets: KERNELS=6.12 PARTS='removal';"
 	@echo '                        CPUS=2 measures times on two CPUs instead'
@@ -154,5 +160,5 @@ help:
 
 .PHONY: modules modules_install clean install-sources install-files version \
 	dkms-install dkms-remove deb check-package check-signed check-distro kdir \
-	check check-debug check-long conform \
+	check check-debug check-long conform symbols \
 	model kernels-table lint demo bench curves recipes update-kernels distclean help
