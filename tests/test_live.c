@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * A live kernel: CPUs come and go, and others probe, trace and patch the
- * function that the module probes, while watched cgroups and devices are
- * removed. Nothing is lost and nothing comes twice. The slow resync is off: it
- * would make good what the probe missed.
+ * function that the module probes, or patch a caller of it, while watched cgroups
+ * and devices are removed. Nothing is lost and nothing comes twice. The slow resync
+ * is off: it would make good what the probe missed.
  */
 #define _GNU_SOURCE
 #include "kdn.h"
@@ -36,7 +36,7 @@
 #define PROBE		TRACING "/events/kprobes/kdn_live"
 #define RETURN		TRACING "/events/kprobes/kdn_live_return"
 #define POWER		"/sys/power"
-#define PATCH		"/sys/kernel/livepatch/kdn_live"
+#define PATCHES		"/sys/kernel/livepatch/"
 
 /* What a child does to the kernel meanwhile, again and again */
 struct disturbance {
@@ -375,53 +375,67 @@ static void bpf(void)
 }
 
 /*
- * The function is live patched, see modules/kdn_live.c. The module is loaded
- * anew, and finds the function also when it is patched. Then the patch is taken
- * back.
+ * The function is live patched, see modules/kdn_live.c; then one that calls it, see
+ * modules/kdn_live_caller.c. The module is loaded anew, and finds the function also
+ * when it is patched. Then the patch is taken back.
  */
+
+static const char *patch;
 
 /* The kernel takes its time until no process needs the old code any more. */
 static void wait_for_patch(bool there)
 {
 	long deadline = now_ms() + 5 * DEADLINE_MS;
+	char *dir = text(PATCHES "%s", patch);
 
-	while (exists(PATCH) != there ||
-	       (there && strcmp(get(PATCH "/transition"), "0")))
+	while (exists(dir) != there ||
+	       (there && strcmp(get(text("%s/transition", dir)), "0")))
 		wait_a_little(deadline, "the live patch's transition");
 }
 
 static void patch_on(void)
 {
-	int err = try_load("kdn_live", text("symbol=%s", symbol));
+	int err = try_load(patch, text("symbol=%s", symbol));
 
 	if (err)
-		fail("insmod of kdn_live.ko: %s", strerror(-err));
+		fail("insmod of %s.ko: %s", patch, strerror(-err));
 	wait_for_patch(true);
 }
 
 static void patch_off(void)
 {
-	shared->seen += atoi(get("/sys/module/kdn_live/parameters/calls"));
-	put(PATCH "/enabled", "0");
+	shared->seen += atoi(get(text("/sys/module/%s/parameters/calls", patch)));
+	put(text(PATCHES "%s/enabled", patch), "0");
 	wait_for_patch(false);
-	WAIT_FOR(!try_unload("kdn_live"));
+	WAIT_FOR(!try_unload(patch));
 }
 
-static void live_patch(void)
+static void remove_patched(const char *module)
 {
 	static const struct disturbance on = { patch_on, nothing, 1 };
 	static const struct disturbance off = { nothing, patch_off, 1 };
 
-	if (!exists("/sys/kernel/livepatch") || !exists("/modules/kdn_live.ko"))
+	patch = module;
+	shared->seen = 0;
+	remove_under(&on);
+	unload();
+	load("resync_seconds=0");
+	remove_seen(&off);
+}
+
+static void live_patch(void)
+{
+	if (!exists(PATCHES) || !exists("/modules/kdn_live.ko"))
 		skip("no live patching: CONFIG_LIVEPATCH");
 	if (!long_run() &&
 	    file_has("/proc/kallsyms", "sched_dynamic_klp_enable", ""))
 		skip("it patches each cond_resched(), for minutes: make check-long");
 	begin();
-	remove_under(&on);
-	unload();
-	load("resync_seconds=0");
-	remove_seen(&off);
+	remove_patched("kdn_live");
+	if (exists("/modules/kdn_live_caller.ko"))
+		remove_patched("kdn_live_caller");
+	else
+		note("no live patch of a caller: it wants the kernel's source");
 }
 
 const struct kdn_test tests[] = {
