@@ -145,7 +145,8 @@ int kdn_hook_find(void)
 	}
 	for (i = 0; i < ARRAY_SIZE(kdn_symbols); i++) {
 		err = kdn_hook_probe(kdn_symbols[i]);
-		if (!err || err == -ENOMEM)
+		/* What is wrong with more than this name ends the search. */
+		if (err != -ENOENT && err != -EINVAL && err != -ENXIO)
 			return err;
 		if (err != -ENOENT)
 			worst = err;

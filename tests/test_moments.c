@@ -128,6 +128,40 @@ static void open_by_handle(void *arg)
 	close(fd);
 }
 
+static long delays(void)
+{
+	return atol(get("/sys/module/kdn_delay/parameters/waits"));
+}
+
+/* Returns false if the machine was so slow that the module did not wait for it. */
+static bool meet_opening(int inst, int fs)
+{
+	struct opening *o = share(sizeof(*o));
+	char *dir = new_cgroup("opened_by_handle");
+	int file = hold_open(text("%s/cgroup.events", dir));
+	struct watch *w = watch(inst, dir, IN_DELETE_SELF);
+	long before = delays();
+	pid_t opener;
+
+	o->handle = target(dir)->handle;
+	o->fs = fs;
+	opener = spawn(open_by_handle, o);
+	WAIT_FOR(delays() > before);
+	remove_dir(dir);
+	WAIT_FOR(__atomic_load_n(&o->open, __ATOMIC_ACQUIRE));
+	if (o->error)
+		fail("open_by_handle_at(): %s", strerror(o->error));
+	listen_for(1000);
+	if (o->took_ms < 900)
+		verify();
+	__atomic_store_n(&o->close, true, __ATOMIC_RELEASE);
+	end_of(opener);
+	expect(w, GONE);
+	verify();
+	close(file);
+	return o->took_ms < 900;
+}
+
 /*
  * A program opens a directory by its handle. It has the inode, not yet the dentry,
  * when the worker sees whether the directory is open, and has the directory open
@@ -136,30 +170,13 @@ static void open_by_handle(void *arg)
  */
 static void opened_by_handle(void)
 {
-	struct opening *o = share(sizeof(*o));
-	char *dir = new_cgroup("opened_by_handle");
-	int inst = instance();
-	pid_t opener;
+	int fs = open(CGROUPS, O_RDONLY | O_CLOEXEC), inst = instance(), tries = 5;
 
-	o->handle = target(dir)->handle;
-	o->fs = open(CGROUPS, O_RDONLY | O_CLOEXEC);
-	hold_open(text("%s/cgroup.events", dir));
-	watch(inst, dir, IN_DELETE_SELF);
 	load("");
 	delay("d_obtain_alias", 200, "fsnotify", 600);
-	opener = spawn(open_by_handle, o);
-	WAIT_FOR(atoi(get("/sys/module/kdn_delay/parameters/waits")));
-	remove_dir(dir);
-	WAIT_FOR(__atomic_load_n(&o->open, __ATOMIC_ACQUIRE));
-	if (o->error)
-		fail("open_by_handle_at(): %s", strerror(o->error));
-	if (o->took_ms > 900)
-		skip("too busy: to open a directory took %ld ms", o->took_ms);
-	listen_for(1000);
-	verify();
-	__atomic_store_n(&o->close, true, __ATOMIC_RELEASE);
-	end_of(opener);
-	verify_all_gone();
+	while (!meet_opening(inst, fs))
+		if (!--tries)
+			skip("too busy: each time it took a second to open a directory");
 }
 
 const struct kdn_test tests[] = {
