@@ -102,11 +102,10 @@ static int kdn_hook_probe(const char *name)
 	unsigned int behind = KDN_FTRACE_CALL;
 	int err = kdn_hook_register(name, 0);
 
-	if (err == -EINVAL && behind) {
-		err = kdn_hook_register(name, behind);
-		if (!err)
-			pr_info("this kernel takes no probe at the entry of %s: probing it %u bytes behind\n",
-				name, behind);
+	if (err == -EINVAL && behind && !kdn_hook_register(name, behind)) {
+		pr_info("this kernel takes no probe at the entry of %s: probing it %u bytes behind\n",
+			name, behind);
+		err = 0;
 	}
 	if (err == -ENOENT || err == -ENOMEM)
 		return err;
