@@ -16,7 +16,10 @@
 #include "internal.h"
 #include "trace.h"
 
-/* The references on a directory's inode: its marks', its dentry's, the caller's. */
+/*
+ * The references on a directory's inode: its marks', its dentry's, the caller's.
+ * (Marks that are all evictable have none: then one more goes unseen.)
+ */
 #define KDN_DIR_REFS	3
 
 /* To pass more dentries under locks would take too long. */
@@ -133,22 +136,29 @@ static bool kdn_dir_open(struct dentry *dir)
  * leads nowhere.  One that has come to this inode has a reference on it, or has one
  * on the dentry by the time that those are counted.
  */
-static bool kdn_tell_dir(struct inode *inode, struct dentry *dir, bool patient)
+static enum kdn_told kdn_tell_dir(struct inode *inode, struct dentry *dir,
+				  bool patient)
 {
-	bool open;
+	enum kdn_told told = KDN_TOLD;
 
 	remove_inode_hash(inode);
-	open = (patient && atomic_read(&inode->i_count) > KDN_DIR_REFS) ||
-	       kdn_dir_open(dir);
-	if (!open)
+	/* Whoever takes a reference after this looks whether the inode is hashed. */
+	smp_mb();
+	/* The inode's references before the dentries'. */
+	if (atomic_read_acquire(&inode->i_count) > KDN_DIR_REFS && patient)
+		told = KDN_UNSURE;
+	else if (kdn_dir_open(dir))
+		told = KDN_LATER;
+	else
 		fsnotify_inoderemove(inode);
 	insert_inode_hash(inode);
-	return !open;
+	return told;
 }
 
 /*
- * The VFS tells at the death of the last dentry.  In rmdir() that is before it
- * unlocks the directory that the dentry is in, and the event names the process.
+ * Is the VFS about to tell?  It does at the death of the last dentry.  rmdir() has
+ * that behind it when it unlocks the directory that the dentry is in, and the event
+ * names the process then.  (Others lock the directory, too: a lookup, a readdir().)
  */
 static bool kdn_vfs_telling(struct dentry *alias)
 {
@@ -203,8 +213,7 @@ void kdn_alias_put(struct dentry *alias)
  * @inode: the inode of a node that is out and settled; the caller holds a
  *         reference on it and keeps its superblock active
  * @first: marks on the superblock were not told of the node before
- * @patient: if it can't be seen whether the VFS is telling of the inode, or a
- *           program opening it, leave it for now
+ * @patient: return KDN_UNSURE where that may be; else go on
  *
  * inotify readers get IN_DELETE_SELF, where they asked for it, and IN_IGNORED;
  * the watches are gone.
@@ -222,7 +231,7 @@ enum kdn_told kdn_deliver(struct inode *inode, bool first, bool patient)
 	/*
 	 * The VFS tells at the death of the last dentry: it can't while we hold
 	 * one.  If there is none, either it is telling just now, or it never will:
-	 * the last dentry died before the removal.  Nothing but time tells which.
+	 * the last dentry died before the removal.
 	 */
 	alias = d_find_any_alias(inode);
 	/* If the VFS has just destroyed the marks, this is to be seen below. */
@@ -240,7 +249,7 @@ enum kdn_told kdn_deliver(struct inode *inode, bool first, bool patient)
 		told = KDN_NOBODY;
 	else if (patient && kdn_kernel.native &&
 		 (!alias || (vfs_tells && kdn_vfs_telling(alias))))
-		told = KDN_LATER;
+		told = KDN_UNSURE;
 	else if (!watched)
 		/*
 		 * Where there were no marks none is destroyed: one of dnotify
@@ -249,8 +258,8 @@ enum kdn_told kdn_deliver(struct inode *inode, bool first, bool patient)
 		fsnotify_inode(inode, FS_DELETE_SELF);
 	else if (!alias || !d_is_dir(alias))
 		fsnotify_inoderemove(inode);
-	else if (!kdn_tell_dir(inode, alias, patient))
-		told = KDN_LATER;
+	else
+		told = kdn_tell_dir(inode, alias, patient);
 
 	if (told == KDN_TOLD) {
 		trace_kdn_delivered(inode);
@@ -262,8 +271,8 @@ enum kdn_told kdn_deliver(struct inode *inode, bool first, bool patient)
 			set_nlink(inode, 1);
 		kdn_count(&kdn_counters.delivered);
 	}
-	/* If this were the last one now, the VFS would tell, for the worker. */
-	if (told == KDN_LATER)
+	/* If it went now, the VFS would tell, in the worker's name. */
+	if (told == KDN_LATER || told == KDN_UNSURE)
 		dput(alias);
 	else
 		kdn_alias_put(alias);

@@ -158,12 +158,15 @@ void kdn_node_pass(struct kernfs_node *kn);
  * enum kdn_told - what became of an inode's watchers
  * @KDN_TOLD: they have read, or will now read, that the file is gone
  * @KDN_NOBODY: there were none left to tell
- * @KDN_LATER: not now: the VFS may be telling them, or the directory is open
+ * @KDN_LATER: not now: the directory is open
+ * @KDN_UNSURE: not now: the VFS may be telling them, or a program just opening the
+ *              directory; nothing but time shows that neither is
  */
 enum kdn_told {
 	KDN_TOLD,
 	KDN_NOBODY,
 	KDN_LATER,
+	KDN_UNSURE,
 };
 
 enum kdn_told kdn_deliver(struct inode *inode, bool first, bool patient);

@@ -160,9 +160,10 @@ static struct inode *kdn_super_find(struct super_block *sb,
  * @kn: the node, removed, with a reference
  *
  * A mark on a superblock does not keep inodes.  That of a removed cgroup's file,
- * which was in use a moment ago, is mostly gone when the worker comes.  (Native
- * support tells such marks before.  In sysfs a removal leaves the inodes alone,
- * and not every superblock may hear of every node.)
+ * which was in use a moment ago, is mostly gone when the worker comes.  (With
+ * native support, the VFS has told these marks when the inode goes.  In sysfs a
+ * removal leaves the inodes alone, and a superblock must not hear of nodes of other
+ * network namespaces.)
  *
  * Context: any.
  * Return: whether it has marks of its own, and the node is of its hierarchy.
@@ -235,8 +236,8 @@ struct inode *kdn_super_inode(struct super_block *sb, struct kernfs_node *kn)
  * @sb: the superblock, a kernfs one, active
  * @kn: the node, out, on which the caller holds a reference
  *
- * fsnotify and fanotify take number, generation, type and node from it.  Nobody
- * else can find it.  It goes with the caller's reference.
+ * fsnotify and fanotify take number, generation, type and node from it.  It is not
+ * hashed, so no lookup finds it.  It goes with the caller's reference.
  *
  * Context: process, may sleep.
  * Return: the inode with a reference, or NULL without memory.

@@ -60,7 +60,7 @@
 /* How long after a node gave way to another the walk comes that looks for it. */
 #define KDN_GIVEN_WAY		(5LL * NSEC_PER_SEC)
 
-/* How long to leave alone what the VFS may be telling, or a program opening. */
+/* How long an inode is left alone for KDN_UNSURE. */
 #define KDN_PATIENCE		NSEC_PER_SEC
 
 /* Instead of the time of the next look: there is nothing to look for any more. */
@@ -77,6 +77,7 @@
  * @by_dir: its place in the table of unsettled files by directory
  * @kn: the node, with a reference
  * @since: when it was first seen; when it was first seen to be out
+ * @unsure: since when nothing but KDN_UNSURE keeps it from being told; 0: it is not so
  * @losses: of a directory, what kdn_walk_losses() was when it was seen to be out
  * @barrier: the barrier that it waits for; 0 for none
  * @take: in which emptying of the rings it came
@@ -92,6 +93,7 @@ struct kdn_item {
 	struct hlist_node by_dir;
 	struct kernfs_node *kn;
 	ktime_t since;
+	ktime_t unsure;
 	unsigned long losses;
 	u32 barrier;
 	unsigned int take;
@@ -114,7 +116,7 @@ static unsigned int kdn_nr_items;
 static unsigned int kdn_takes;		/* how often the rings were emptied */
 static ktime_t kdn_now;		/* when this round began */
 static ktime_t kdn_rested;	/* when the work item last ended */
-static s64 kdn_patience = KDN_PATIENCE;
+static bool kdn_last_try;	/* at the unload, before all nodes are forgotten */
 static unsigned int kdn_wakes;	/* how often in a row it was woken soon after that */
 
 static bool kdn_is_dir(const struct kdn_item *item)
@@ -213,16 +215,16 @@ static bool kdn_nobody_watches(struct kernfs_node *kn)
 }
 
 /*
- * Has a node no inode, and is no mark on a superblock to be told of it?  A node that
- * nobody else has a reference on has no inode.
+ * Is there nobody to tell of a node?  If nobody else has a reference on it, it has no
+ * inode; then only marks on a superblock may want to hear of it.
  */
-static bool kdn_nobody_to_tell(struct kernfs_node *kn)
+static bool kdn_nobody_to_tell(struct kernfs_node *kn, bool sb_told)
 {
 	unsigned int i;
 
 	if (atomic_read(&kn->count) > 1)
 		return false;
-	if (kdn_node_whose(kn) == KDN_SYSFS)
+	if (sb_told || kdn_kernel.native || kdn_node_whose(kn) == KDN_SYSFS)
 		return true;
 	if (kdn_supers_get(KDN_OTHERS))
 		return false;
@@ -244,7 +246,7 @@ static bool kdn_nobody_to_tell(struct kernfs_node *kn)
 static void kdn_keep(struct kernfs_node *kn)
 {
 	trace_kdn_noted(kn);
-	if (!kdn_node_served(kn) || kdn_nobody_to_tell(kn)) {
+	if (!kdn_node_served(kn) || kdn_nobody_to_tell(kn, false)) {
 		kernfs_put(kn);
 	} else if (kdn_nobody_watches(kn)) {
 		kdn_walk_by(ktime_add_ns(kdn_now, KDN_LATE), kdn_node_whose(kn));
@@ -331,11 +333,23 @@ static ktime_t kdn_look_late(struct kdn_item *item)
 	return ktime_add_ns(kdn_now, KDN_LATE) | (KDN_LATE_ROUND - 1);
 }
 
+/*
+ * Is a node to be left alone where it can't be told for sure?  At the unload there is
+ * no time for that: to be told twice is better than not at all.  But a directory that
+ * a program is opening must not be told.
+ */
+static bool kdn_patient(const struct kdn_item *item)
+{
+	if (kdn_last_try)
+		return kdn_is_dir(item);
+	return !item->unsure || ktime_sub(kdn_now, item->unsure) < KDN_PATIENCE;
+}
+
 /* Tell the watchers of a node on every superblock. */
 static ktime_t kdn_tell(struct kdn_item *item)
 {
-	bool patient = ktime_sub(kdn_now, item->since) < kdn_patience;
-	bool told = false, later = false;
+	bool patient = kdn_patient(item);
+	bool told = false, later = false, unsure = false;
 	unsigned int i;
 
 	for (i = 0; i < kdn_supers.nr; i++) {
@@ -353,14 +367,21 @@ static ktime_t kdn_tell(struct kdn_item *item)
 		iput(inode);
 		told |= result == KDN_TOLD;
 		later |= result == KDN_LATER;
+		unsure |= result == KDN_UNSURE;
 		if (result == KDN_TOLD && item->offered) {
 			trace_kdn_resynced(item->kn);
 			kdn_count(&kdn_counters.walk_found);
 		}
 	}
 	item->sb_told |= told;
+	if (!unsure || later)
+		item->unsure = 0;
+	else if (!item->unsure)
+		item->unsure = kdn_now;
 	if (later)
 		return kdn_wait(item);
+	if (unsure)
+		return min(kdn_wait(item), ktime_add_ns(kdn_now, KDN_WAIT_USUAL));
 	return told || !item->late ? kdn_look_late(item) : KDN_DONE;
 }
 
@@ -373,7 +394,7 @@ static ktime_t kdn_look_at(struct kdn_item *item)
 	bool watched;
 	int inodes;
 
-	if (kdn_nobody_to_tell(kn))
+	if (kdn_nobody_to_tell(kn, item->sb_told))
 		return KDN_DONE;
 	if (kdn_supers_get(kdn_node_whose(kn)))
 		return kdn_wait(item);
@@ -551,8 +572,7 @@ void kdn_worker_exit(void)
 	while ((kdn_counters.pending || kdn_walk_check() || !kdn_walk_due(true)) &&
 	       --tries) {
 		usleep_range(1000, 2000);
-		if (tries == 1)
-			kdn_patience = 0;
+		kdn_last_try = tries == 1;
 		kdn_round(true);
 	}
 	/* handoff.pml: exit_put */

@@ -83,6 +83,28 @@ static void evictable_mark(void)
 }
 
 /*
+ * The same for a directory that was open: the kernel tells of it at the close, long
+ * after the removal.
+ */
+static void closed_directory(void)
+{
+	char *dir = new_cgroup("closed_directory");
+	struct target *top = target(dir);
+	int fd = group(), held = hold_dir_open(dir);
+
+	if (!kernel_is_native())
+		skip("no native support");
+	load("");
+	add_mark(fd, FAN_MARK_INODE, dir);
+	remove_dir(dir);
+	listen_for(1500);
+	delay("__fsnotify_inode_delete", 700, NULL, 0);
+	close(held);
+	read_marks(fd, 1);
+	once(top);
+}
+
+/*
  * The worker comes while rmdir() has yet to let go of the dentries. Where the kernel
  * tells by itself then, the event names who removed the file.
  */
@@ -182,6 +204,7 @@ static void opened_by_handle(void)
 const struct kdn_test tests[] = {
 	{ "caches", caches },
 	{ "evictable_mark", evictable_mark },
+	{ "closed_directory", closed_directory },
 	{ "who_removed", who_removed },
 	{ "opened_by_handle", opened_by_handle },
 	{ }
