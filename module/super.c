@@ -138,6 +138,12 @@ void kdn_super_pass(struct super_block *sb)
 	kernfs_put(kernfs_find_and_get(kdn_super_root(sb), ""));
 }
 
+/* Is a node of the hierarchy that a superblock shows? */
+static bool kdn_super_shows(struct super_block *sb, struct kernfs_node *kn)
+{
+	return kdn_parent(kn)->dir.root == kdn_super_root(sb)->dir.root;
+}
+
 /*
  * The inode, without a reference; the caller is in an RCU read section.  Each
  * hierarchy numbers its nodes by itself.  An inode that is just being set up,
@@ -148,7 +154,7 @@ static struct inode *kdn_super_find(struct super_block *sb,
 {
 	struct inode *inode;
 
-	if (kdn_parent(kn)->dir.root != kdn_super_root(sb)->dir.root)
+	if (!kdn_super_shows(sb, kn))
 		return NULL;
 	inode = find_inode_by_ino_rcu(sb, kernfs_ino(kn));
 	return inode && READ_ONCE(inode->i_private) == kn ? inode : NULL;
@@ -171,13 +177,12 @@ static struct inode *kdn_super_find(struct super_block *sb,
 bool kdn_super_wants(struct super_block *sb, struct kernfs_node *kn)
 {
 	return !kdn_kernel.native && kdn_sb_marked(sb) &&
-	       kdn_node_whose(kn) == KDN_OTHERS &&
-	       kdn_parent(kn)->dir.root == kdn_super_root(sb)->dir.root;
+	       kdn_node_whose(kn) == KDN_OTHERS && kdn_super_shows(sb, kn);
 }
 
 /**
  * kdn_supers_look - does anybody watch a removed node on any superblock?
- * @kn: the node, out, on which the caller holds a reference
+ * @kn: the node, removed, on which the caller holds a reference
  * @first: marks on superblocks were not told of the node before
  * @inodes: gets the count of the node's inodes
  *

@@ -220,18 +220,13 @@ static bool kdn_nobody_watches(struct kernfs_node *kn)
  */
 static bool kdn_nobody_to_tell(struct kernfs_node *kn, bool sb_told)
 {
-	unsigned int i;
+	int inodes;
 
 	if (atomic_read(&kn->count) > 1)
 		return false;
 	if (sb_told || kdn_kernel.native || kdn_node_whose(kn) == KDN_SYSFS)
 		return true;
-	if (kdn_supers_get(KDN_OTHERS))
-		return false;
-	for (i = 0; i < kdn_supers.nr; i++)
-		if (kdn_super_wants(kdn_supers.sb[i], kn))
-			return false;
-	return true;
+	return !kdn_supers_get(KDN_OTHERS) && !kdn_supers_look(kn, true, &inodes);
 }
 
 /*
