@@ -10,6 +10,8 @@
 #include <linux/moduleparam.h>
 #include <linux/sched.h>
 
+#include "kdn_entry.h"
+
 static char *process = "";
 module_param(process, charp, 0444);
 MODULE_PARM_DESC(process, "The function at which processes wait");
@@ -57,12 +59,12 @@ static int __init kdn_delay_init(void)
 
 	if (*process) {
 		process_probe.symbol_name = process;
-		err = register_kprobe(&process_probe);
+		err = kdn_probe_entry(&process_probe);
 	}
 	if (err || !*thread)
 		return err;
 	thread_probe.symbol_name = thread;
-	err = register_kprobe(&thread_probe);
+	err = kdn_probe_entry(&thread_probe);
 	if (err && *process)
 		unregister_kprobe(&process_probe);
 	return err;
