@@ -85,7 +85,7 @@ conform:
 
 # The table in doc/kernels.md, from the last 'make check'.
 kernels-table:
-	@scripts/results --page $(or $(KDN_CACHE),.cache) \
+	@scripts/judge/results --page $(or $(KDN_CACHE),.cache) \
 		$$(bash -c '. scripts/lib.sh; kernel_names')
 
 symbols:
@@ -100,15 +100,15 @@ bench:
 
 # doc/*.svg, from the last 'make bench' on a kernel.
 curves:
-	@scripts/curves $(or $(KERNEL),6.12)
+	@scripts/judge/curves $(or $(KERNEL),6.12)
 
 # The commands for a live system in doc/operating.md, tried in a VM.
 recipes:
 	@scripts/recipes $(or $(KERNEL),6.12)
 
 update-kernels:
-	@scripts/setup
-	@scripts/get --update
+	@scripts/guest/setup
+	@scripts/guest/get --update
 
 distclean:
 	rm -rf $(or $(KDN_CACHE),.cache)

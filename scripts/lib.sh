@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Sourced by the scripts beside it: messages, paths, the kernel list, and how
+# Sourced by the scripts here and below: messages, paths, the kernel list, and how
 # to run a command in the build root.
 #
 # All that the scripts make is in the cache folder, .cache or $KDN_CACHE:
@@ -13,12 +13,12 @@
 #   root-package/  another, with DKMS and what builds and checks packages
 #   root-bench/    another, with gnuplot, funclatency and bpftrace
 #   root-distro/   another, that makes disk images, with a Go compiler
-#   distro/        whole Debian guests: SUITE/ has what scripts/image makes, and
+#   distro/        whole Debian guests: SUITE/ has what scripts/guest/image makes, and
 #                  beside it is what the last check-distro left
 #   source/        of the newest kernel source: checkpatch, some of its tests
 #   kernels/NAME/  a kernel: vmlinuz, release, version, arch, compiler, and its
 #                  headers; or, with a file 'headers' that names their place,
-#                  one that scripts/own took
+#                  one that scripts/guest/own took
 #   linux-source*  kernel sources; built/ has the kernels made of them
 #   build/NAME/    where the modules are built for it
 #   out/NAME/      the built modules, and what the last boot left
@@ -51,7 +51,7 @@ kernel_list() { sed 's/#.*//; /^[[:space:]]*$/d' "$top/scripts/kernels"; }
 kernel_names() { kernel_list | awk '{ print $1 }'; }
 
 # find_kernel NAME: set arch, suites, pattern, image, compiler, native, skips, disk
-# and ci to the fields of its line. Of a kernel that scripts/own took nothing is
+# and ci to the fields of its line. Of a kernel that scripts/guest/own took nothing is
 # expected.
 find_kernel()
 {
@@ -96,7 +96,7 @@ set_arch()
 choose_kernels()
 {
 	if [ "${KERNEL-}${HEADERS-}" ]; then
-		"$top/scripts/own" "${KERNEL-}" "${HEADERS-}"
+		"$top/scripts/guest/own" "${KERNEL-}" "${HEADERS-}"
 		kernels=(own)
 	elif [ "${KERNELS-}" = ci ]; then
 		mapfile -t kernels < <(kernel_list | awk '$NF == "yes" { print $1 }')

@@ -6,7 +6,7 @@
  * stops after its first, and when memory was found to be damaged; PROVE_RCU
  * stops with it.
  *
- * The marks in the kernel's log are for scripts/verdict: between them there must
+ * The marks in the kernel's log are for scripts/judge/verdict: between them there must
  * be a complaint that it knows.
  */
 #define _GNU_SOURCE

@@ -2,7 +2,7 @@
 /*
  * Random work against an oracle: lists of steps, each made from a seed. What
  * the watchers read is compared with the rules, and with what tmpfs tells of
- * the same steps; see random.h.
+ * the same steps; see random/random.h.
  *
  * A list that fails is cut down to the fewest steps that fail. It is printed,
  * together with how to run it again, which is by kernel arguments:
@@ -12,7 +12,7 @@
  *	kdn.keep=A,B,C	of that list, only these steps
  */
 #include "kdn.h"
-#include "random.h"
+#include "random/random.h"
 
 #include <fcntl.h>
 #include <stdio.h>

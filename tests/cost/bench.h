@@ -7,7 +7,7 @@
  *	PART,WHAT,X,ROUND,VALUE
  *
  * WHAT is one of the cases that the part compares, X a number that the part
- * varies, ROUND tells repeated measurements apart. scripts/costs makes medians
+ * varies, ROUND tells repeated measurements apart. scripts/judge/costs makes medians
  * and verdicts of them.
  */
 #ifndef BENCH_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Random work against an oracle, by file: random_steps.c makes a list of steps
- * from a seed, random_world.c carries them out, on kernfs and, where tmpfs can,
- * in the same way on tmpfs; random_oracle.c knows what the watchers must read.
+ * Random work against an oracle, by file: steps.c makes a list of steps
+ * from a seed, world.c carries them out, on kernfs and, where tmpfs can,
+ * in the same way on tmpfs; oracle.c knows what the watchers must read.
  * test_random.c has seeds tried, and cuts the list of one that fails short.
  *
  * A step names places, not what happens to be there: a slot may have a
@@ -43,11 +43,11 @@ struct step {
 	unsigned int mask;	/* of a watch */
 };
 
-/* random_steps.c */
+/* steps.c */
 int make_steps(unsigned int seed, struct step *steps);
 const char *describe(const struct step *step);
 
-/* random_world.c */
+/* world.c */
 
 /* What a list of steps came to; shared with who runs it. */
 struct counts {
@@ -63,7 +63,7 @@ void prepare_worlds(void);
 void run_steps(const struct step *steps, int n, const bool *keep,
 	       struct counts *counts);
 
-/* random_model.c */
+/* model.c */
 
 /* A directory, file or symlink that a step made; never freed. */
 struct node {
@@ -113,7 +113,7 @@ bool below(const struct node *node, const struct node *top);
 bool open_below(const struct node *top);
 bool dir_open(const struct node *dir, bool second);
 
-/* random_dirs.c: the steps of these names; was there anything to do? */
+/* dirs.c: the steps of these names; was there anything to do? */
 void begin_dirs(void);
 bool make(enum kind kind, int n, int choice);
 bool take(enum kind kind, int n);
@@ -129,7 +129,7 @@ bool chmod_it(struct node *node);
 bool enter(int n);
 bool leave(void);
 
-/* random_oracle.c */
+/* oracle.c */
 void begin_oracle(void);
 bool add_watch(struct node *node, int inst, unsigned int mask, bool second);
 void bystander(struct node *node);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The conformance report: what a kernel tells watchers of removed files by
- * itself, and what with the module. Every row of conform_rows.c is run twice
+ * itself, and what with the module. Every row of rows.c is run twice
  * without the module, to see whether the kernel always does the same, and once
  * with it. What the kernel does alone is only reported; with the module, each
  * row is a test point of KTAP.
