@@ -15,45 +15,30 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #define EVENTS		(IN_ALL_EVENTS & ~(IN_ACCESS | IN_OPEN | IN_CLOSE))
 #define MAX_FATES	131072		/* of an instance */
 #define MAX_ITEMS	131072
-#define NO_PROGRESS_MS	(2 * DEADLINE_MS)
 
 /* What became of a watch; of that of number wd in its instance. */
 struct fate {
 	atomic_uchar placed, selfs, ignored, unmounts, wrong;
 	unsigned char flags;
 	int item;
-	unsigned int placed_us, read_us;
+	long placed_ms, read_ms;
 };
 
 /* Shared by all processes of a test. An item is what is removed as one. */
 static struct account {
 	struct fate fates[INSTANCES][MAX_FATES];
-	atomic_uint gone_us[MAX_ITEMS];
+	atomic_long gone_ms[MAX_ITEMS];	/* 0: it is there */
 	atomic_int placed, ignored, events, overflows[INSTANCES];
 	atomic_bool close;
 } *account;
 
 static int insts[INSTANCES];
 static pid_t readers[INSTANCES];
-
-/* Microseconds since the first call of a test; never 0. */
-static unsigned int now_us(void)
-{
-	static struct timespec begin;
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	if (!begin.tv_sec)
-		begin = t;
-	return (t.tv_sec - begin.tv_sec) * 1000000 +
-	       (t.tv_nsec - begin.tv_nsec) / 1000 + 1;
-}
 
 static void book(int inst, const struct inotify_event *event)
 {
@@ -74,7 +59,7 @@ static void book(int inst, const struct inotify_event *event)
 	} else if ((event->mask & ~IN_ISDIR) == IN_UNMOUNT) {
 		fate->unmounts++;
 	} else if (event->mask == IN_IGNORED) {
-		fate->read_us = now_us();
+		fate->read_ms = granted_ms();
 		fate->ignored++;
 		account->ignored++;
 	} else {
@@ -119,7 +104,7 @@ void open_account(bool read_them)
 {
 	int i;
 
-	now_us();
+	granted_ms();
 	account = share(sizeof(*account));
 	for (i = 0; i < INSTANCES; i++)
 		insts[i] = instance();
@@ -151,7 +136,7 @@ int place_watch(int inst, const char *path, int item, int flags)
 		return 0;
 	fate->item = item;
 	fate->flags = flags;
-	fate->placed_us = now_us();
+	fate->placed_ms = granted_ms();
 	account->placed++;
 	return 0;
 }
@@ -159,7 +144,7 @@ int place_watch(int inst, const char *path, int item, int flags)
 /* All that was placed on the item is due now. */
 void item_gone(int item)
 {
-	account->gone_us[item] = now_us();
+	account->gone_ms[item] = granted_ms();
 }
 
 /* Without a word to the reader, if its queue overflowed: /proc knows. */
@@ -193,13 +178,13 @@ static bool all_told(void)
 /* Wait until all watches have been told, or until nothing comes any more. */
 static void await_all(void)
 {
-	long deadline = now_ms() + NO_PROGRESS_MS;
+	long deadline = now_ms() + DEADLINE_MS;
 	int events = account->events;
 
 	while (!all_told() && now_ms() < deadline) {
 		if (account->events != events) {
 			events = account->events;
-			deadline = now_ms() + NO_PROGRESS_MS;
+			deadline = now_ms() + DEADLINE_MS;
 		}
 		poll(NULL, 0, 20);
 	}
@@ -223,31 +208,31 @@ static bool fate_is_right(const struct fate *fate, bool overflown)
 				 (fate->flags & LATE));
 }
 
-static long latency_us(const struct fate *fate)
+static long latency_ms(const struct fate *fate)
 {
-	unsigned int due;
+	long due;
 
-	if (!fate->ignored || fate->item < 0 || !account->gone_us[fate->item])
+	if (!fate->ignored || fate->item < 0 || !account->gone_ms[fate->item])
 		return 0;
-	due = account->gone_us[fate->item];
-	if (due < fate->placed_us)
-		due = fate->placed_us;
-	return fate->read_us > due ? fate->read_us - due : 0;
+	due = account->gone_ms[fate->item];
+	if (due < fate->placed_ms)
+		due = fate->placed_ms;
+	return fate->read_ms > due ? fate->read_ms - due : 0;
 }
 
 static void sum_up(struct account_sums *sums, const struct fate *fate)
 {
-	long us = latency_us(fate);
+	long ms = latency_ms(fate);
 
 	sums->placed++;
 	sums->late += !!(fate->flags & LATE);
 	sums->halves += fate->ignored && !fate->selfs && !fate->unmounts;
 	sums->unmounted += fate->unmounts;
 	if (fate->flags & LATE) {
-		if (sums->longest_late_us < us)
-			sums->longest_late_us = us;
-	} else if (sums->longest_us < us) {
-		sums->longest_us = us;
+		if (sums->longest_late_ms < ms)
+			sums->longest_late_ms = ms;
+	} else if (sums->longest_ms < ms) {
+		sums->longest_ms = ms;
 	}
 }
 
@@ -290,8 +275,8 @@ struct account_sums close_account(void)
 		}
 		close(insts[inst]);
 	}
-	note("%d watches, told within %ld us; %d of them late, within %ld us",
-	     sums.placed, sums.longest_us, sums.late, sums.longest_late_us);
+	note("%d watches, told within %ld ms; %d of them late, within %ld ms",
+	     sums.placed, sums.longest_ms, sums.late, sums.longest_late_ms);
 	note("%d events, %d overflows; IGNORED alone %d, UNMOUNT %d",
 	     sums.events, sums.overflows, sums.halves, sums.unmounted);
 	if (wrong)

@@ -33,8 +33,9 @@ struct account_sums {
 	int events, overflows;
 	int halves;		/* of those placed late, told IGNORED alone */
 	int unmounted;
-	long longest_us;	/* from the removal to IGNORED */
-	long longest_late_us;	/* the same, or from the watch if that was later */
+	/* By granted_ms(), from the removal to IGNORED */
+	long longest_ms;
+	long longest_late_ms;	/* the same, or from the watch if that was later */
 };
 
 void open_account(bool read_them);

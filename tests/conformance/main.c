@@ -246,6 +246,14 @@ static bool stopped(pid_t pid, struct result *r)
 	return false;
 }
 
+static void listen(void)
+{
+	long end = granted_ms() + LISTEN_MS;
+
+	while (granted_ms() < end)
+		poll(NULL, 0, end - granted_ms());
+}
+
 /*
  * One row after the other goes through a stage, and then all listen: a row's
  * removal does not disturb those of the others, and the whole takes not much
@@ -278,7 +286,7 @@ static void run(int number, int count)
 		if (stage == CACHES_DROPPED)
 			drop_caches();
 		if (stage != OVER)
-			poll(NULL, 0, LISTEN_MS);
+			listen();
 	}
 	for (i = 0; i < count; i++)
 		clean_up(pids[i]);

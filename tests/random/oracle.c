@@ -409,7 +409,7 @@ static void compare(void)
 /* Read until all is read that is due, and compare with tmpfs. */
 void settle(void)
 {
-	long deadline = now_ms() + patience_ms;
+	long deadline = granted_ms() + patience_ms;
 	struct pollfd polls[INSTANCES + 1];
 	const char *missing = NULL;
 	int i;
@@ -418,7 +418,7 @@ void settle(void)
 		polls[i] = (struct pollfd){ insts[i], POLLIN, 0 };
 	for (;;) {
 		struct seen *first = NULL, *w;
-		long left = deadline - now_ms();
+		long left = deadline - granted_ms();
 
 		read_all();
 		for (w = seen; w < seen + seen_count; w++) {
