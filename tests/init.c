@@ -7,7 +7,7 @@
  *
  *	kdn.tests=A,B:T	run only these programs of /tests; of B, only
  *			the test T, that is, run it with the argument T
- *	kdn.timeout=S	how long one program may take (480)
+ *	kdn.timeout=S	how long one program may take (1200)
  *	kdn.long	for the tests: they may take longer
  *	kdn.slow=N	this kernel is slow: all deadlines N times as far away
  *	kdn.verdict=TTY	the port to write to (ttyS1)
@@ -48,6 +48,8 @@
 #define MAX_ARGS	32
 #define KMEMLEAK	"/sys/kernel/debug/kmemleak"
 #define PANIC_ON_WARN	"/proc/sys/kernel/panic_on_warn"
+#define WATCHDOG	"/proc/sys/kernel/watchdog_thresh"
+#define RCU_WATCHDOG	"/sys/module/rcupdate/parameters/rcu_cpu_stall_timeout"
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 
 #ifndef SYS_pidfd_open
@@ -56,6 +58,9 @@
 
 /* kmemleak does not call anything younger a leak. */
 #define LEAK_AGE_MS	5500
+
+/* What can't be killed in this time is stuck in the kernel. */
+#define KILL_MS		30000
 
 static const struct {
 	const char *type, *dir;
@@ -180,7 +185,7 @@ static long now_ms(void)
 /* Kill all that is left of a program, and say so if something stays. */
 static void kill_rest(const char *name)
 {
-	long deadline = now_ms() + 5000;
+	long deadline = now_ms() + KILL_MS;
 
 	kill(-1, SIGKILL);
 	while (waitpid(-1, NULL, WNOHANG) >= 0) {
@@ -331,8 +336,11 @@ int main(void)
 	/* Not earlier: a warning of the boot is not the module's. */
 	if (!command(PANIC_ON_WARN, argument("panic_on_warn", "1")))
 		say("#no %s: %s", PANIC_ON_WARN, strerror(errno));
+	/* A busy host may let a guest stand still for a minute: that is no hang of its. */
+	command(WATCHDOG, "60");
+	command(RCU_WATCHDOG, "180");
 	split(argument("kdn.tests", ""), ",", tests);
-	timeout_ms = 1000 * atol(argument("kdn.timeout", "480")) *
+	timeout_ms = 1000 * atol(argument("kdn.timeout", "1200")) *
 		     atol(argument("kdn.slow", "1"));
 
 	/* A program that is no test runs when it is named. */

@@ -173,9 +173,10 @@ static bool meet_opening(int inst, int fs)
 	WAIT_FOR(__atomic_load_n(&o->open, __ATOMIC_ACQUIRE));
 	if (o->error)
 		fail("open_by_handle_at(): %s", strerror(o->error));
-	listen_for(1000);
-	if (o->took_ms < 900)
+	if (o->took_ms < 900) {
+		listen_for(1000);
 		verify();
+	}
 	__atomic_store_n(&o->close, true, __ATOMIC_RELEASE);
 	end_of(opener);
 	expect(w, GONE);
@@ -192,7 +193,7 @@ static bool meet_opening(int inst, int fs)
  */
 static void opened_by_handle(void)
 {
-	int fs = open(CGROUPS, O_RDONLY | O_CLOEXEC), inst = instance(), tries = 5;
+	int fs = open(CGROUPS, O_RDONLY | O_CLOEXEC), inst = instance(), tries = 30;
 
 	load("");
 	delay("d_obtain_alias", 200, "fsnotify", 600);

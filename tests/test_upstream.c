@@ -36,10 +36,10 @@
 #define LINE		160
 
 /* A run takes 25 s in an emulated guest, and far more on a busy machine. */
-#define RUN_SECONDS	200
+#define RUN_SECONDS	300
 
 /* More runs, where one run is not enough, begin in this time. */
-#define MORE_RUNS_MS	150000
+#define MORE_RUNS_MS	400000
 
 /* How long a watcher has to wait until it's said that nothing comes */
 #define SILENCE_MS	1000
