@@ -91,3 +91,8 @@ MODULE_DESCRIPTION("IN_DELETE_SELF and IN_IGNORED for watchers of removed kernfs
 MODULE_AUTHOR("The kernfs-delete-notify authors");
 MODULE_VERSION("0.1.0");
 MODULE_LICENSE("GPL");
+/*
+ * Android's GKI keeps what it exports for file systems in this namespace.  Written out,
+ * as MODULE_IMPORT_NS() takes a word before 6.13 and a string since.
+ */
+MODULE_INFO(import_ns, "VFS_internal_I_am_really_a_filesystem_and_am_NOT_a_driver");
