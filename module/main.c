@@ -89,7 +89,7 @@ module_exit(kdn_exit);
 
 MODULE_DESCRIPTION("IN_DELETE_SELF and IN_IGNORED for watchers of removed kernfs files");
 MODULE_AUTHOR("The kernfs-delete-notify authors");
-MODULE_VERSION("0.1.0");
+MODULE_VERSION("0.2.0");
 MODULE_LICENSE("GPL");
 /*
  * Android's GKI keeps what it exports for file systems in this namespace.  Written out,
