@@ -248,10 +248,10 @@ static bool stopped(pid_t pid, struct result *r)
 
 static void listen(void)
 {
-	long end = granted_ms() + LISTEN_MS;
+	long end = granted_ms() + LISTEN_MS, left;
 
-	while (granted_ms() < end)
-		poll(NULL, 0, end - granted_ms());
+	while ((left = end - granted_ms()) > 0)
+		poll(NULL, 0, left);
 }
 
 /*
