@@ -599,6 +599,11 @@ unsigned long status(const char *name)
 	return n;
 }
 
+bool lost_and_found(void)
+{
+	return status("overflows") && (status("native") || status("resync_found"));
+}
+
 void load_devices(void)
 {
 	int err = try_load("kdn_test", "");

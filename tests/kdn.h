@@ -170,6 +170,8 @@ int try_unload(const char *module);
 void load(const char *parameters);
 void unload(void);
 unsigned long status(const char *name);
+/* With native support the kernel may have told all that was lost by itself. */
+bool lost_and_found(void);
 void load_devices(void);
 void control(const char *file, int n);
 pid_t hang_removal(const char *path, const char *file, int n);

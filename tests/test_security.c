@@ -255,12 +255,6 @@ static long wait_of_victim(const char *dir, const char *path)
 	return granted_ms() - begin;
 }
 
-/* With native support the kernel may have told all that was lost by itself. */
-static bool lost_and_found(void)
-{
-	return status("overflows") && (status("native") || status("resync_found"));
-}
-
 /*
  * Meanwhile another user's watches are served in time. A LOSSY storm goes on until
  * nodes were lost: on a slow kernel the worker mostly keeps up with it.
