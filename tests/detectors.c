@@ -37,7 +37,7 @@ static int plant(const char *bug)
 	return try_put(PLANT, bug);
 }
 
-/* scripts/verdict looks at the log from where the first of our modules was loaded. */
+/* scripts/judge/verdict does not look at the log before the first of our modules. */
 static void expect_complaint(void)
 {
 	load_bugs();
