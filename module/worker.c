@@ -77,7 +77,8 @@
  * @by_dir: its place in the table of unsettled files by directory
  * @kn: the node, with a reference
  * @since: when it was first seen; when it was first seen to be out
- * @unsure: since when nothing but KDN_UNSURE keeps it from being told; 0: it is not so
+ * @unsure_since: the first of the looks that @unsure is about
+ * @unsure: where each look since then found KDN_UNSURE, see kdn_sb_bit()
  * @losses: of a directory, what kdn_walk_losses() was when it was seen to be out
  * @barrier: the barrier that it waits for; 0 for none
  * @take: in which emptying of the rings it came
@@ -93,7 +94,8 @@ struct kdn_item {
 	struct hlist_node by_dir;
 	struct kernfs_node *kn;
 	ktime_t since;
-	ktime_t unsure;
+	ktime_t unsure_since;
+	u64 unsure;
 	unsigned long losses;
 	u32 barrier;
 	unsigned int take;
@@ -329,22 +331,32 @@ static ktime_t kdn_look_late(struct kdn_item *item)
 }
 
 /*
- * Is a node to be left alone where it can't be told for sure?  At the unload there is
- * no time for that: to be told twice is better than not at all.  But a directory that
- * a program is opening must not be told.
+ * Two superblocks may have the same bit.  Then one may be told as soon as patience
+ * with the other is over.
  */
-static bool kdn_patient(const struct kdn_item *item)
+static u64 kdn_sb_bit(const struct super_block *sb)
+{
+	return BIT_ULL(sb->s_dev % 64);
+}
+
+/*
+ * Where is a node to be told though that is unsure?  At the unload there is no time:
+ * to be told twice is better than not at all.  But a directory that a program is
+ * opening must not be told.
+ */
+static u64 kdn_impatient(const struct kdn_item *item)
 {
 	if (kdn_last_try)
-		return kdn_is_dir(item);
-	return !item->unsure || ktime_sub(kdn_now, item->unsure) < KDN_PATIENCE;
+		return kdn_is_dir(item) ? 0 : U64_MAX;
+	return ktime_sub(kdn_now, item->unsure_since) < KDN_PATIENCE ?
+	       0 : item->unsure;
 }
 
 /* Tell the watchers of a node on every superblock. */
 static ktime_t kdn_tell(struct kdn_item *item)
 {
-	bool patient = kdn_patient(item);
-	bool told = false, later = false, unsure = false;
+	u64 impatient = kdn_impatient(item), unsure = 0;
+	bool told = false, later = false;
 	unsigned int i;
 
 	for (i = 0; i < kdn_supers.nr; i++) {
@@ -358,25 +370,28 @@ static ktime_t kdn_tell(struct kdn_item *item)
 		}
 		if (!inode)
 			continue;
-		result = kdn_deliver(inode, !item->sb_told, patient);
+		result = kdn_deliver(inode, !item->sb_told,
+				     !(impatient & kdn_sb_bit(sb)));
 		iput(inode);
 		told |= result == KDN_TOLD;
 		later |= result == KDN_LATER;
-		unsure |= result == KDN_UNSURE;
+		if (result == KDN_UNSURE)
+			unsure |= kdn_sb_bit(sb);
 		if (result == KDN_TOLD && item->offered) {
 			trace_kdn_resynced(item->kn);
 			kdn_count(&kdn_counters.walk_found);
 		}
 	}
 	item->sb_told |= told;
-	if (!unsure || later)
-		item->unsure = 0;
-	else if (!item->unsure)
-		item->unsure = kdn_now;
-	if (later)
-		return kdn_wait(item);
+	item->unsure &= unsure;
+	if (!item->unsure) {
+		item->unsure = unsure;
+		item->unsure_since = kdn_now;
+	}
 	if (unsure)
 		return min(kdn_wait(item), ktime_add_ns(kdn_now, KDN_WAIT_USUAL));
+	if (later)
+		return kdn_wait(item);
 	return told || !item->late ? kdn_look_late(item) : KDN_DONE;
 }
 

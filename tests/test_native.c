@@ -179,11 +179,41 @@ static void held_inodes(void)
 	verify();
 }
 
+/*
+ * A directory is open for as long as somebody likes, and its watcher told when it is
+ * closed. In another sysfs the same directory has an inode without a dentry, and
+ * its watcher does not wait for that.
+ */
+static void dropped_beside_open(void)
+{
+	struct netns ns = netns_make("other");
+	struct watch *here, *there;
+	int inst = instance(), held;
+
+	load_devices();
+	load("resync_seconds=0");
+	control("add", 0);
+	there = watch(inst, text("%s/devices/virtual/misc/kdn_test0", ns.sysfs),
+		      IN_DELETE_SELF);
+	/* The kernel leaves the last unused dentry of a superblock: another one. */
+	get(text("%s/kernel/uevent_seqnum", ns.sysfs));
+	drop_caches();
+	held = hold_dir_open(DEVICES "0");
+	here = watch(inst, DEVICES "0", IN_DELETE_SELF);
+	control("del", 0);
+	expect(there, GONE);
+	verify();
+	close(held);
+	expect(here, GONE);
+	verify();
+}
+
 const struct kdn_test tests[] = {
 	{ "kernel_alone", kernel_alone },
 	{ "answer", answer },
 	{ "with_module", with_module },
 	{ "orphans", orphans },
 	{ "held_inodes", held_inodes },
+	{ "dropped_beside_open", dropped_beside_open },
 	{ }
 };
