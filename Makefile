@@ -69,7 +69,7 @@ check-debug:
 long-tests = $(basename $(notdir $(shell grep -lw long_run tests/test_*.c)))
 
 check-long:
-	@KERNELS='$(or $(KERNELS),6.1 6.12 7.3)' TIMEOUT=14400 JOBS='$(JOBS)' \
+	@KERNELS='$(or $(KERNELS),6.1 6.12 7.3)' SILENCE=4000 JOBS='$(JOBS)' \
 		TESTS='$(or $(TESTS),$(long-tests))' \
 		APPEND='kdn.long kdn.timeout=7200 $(APPEND)' scripts/check
 

@@ -166,3 +166,16 @@ in_root()
 			PATH=/usr/sbin:/usr/bin "$@"
 	' in_root "$root" "$@"
 }
+
+# wait_while_heard PID SECONDS FILE...: wait for the end of a process of this shell.
+# Fails as soon as none of the files has been written to for so long: how long a guest
+# takes is up to the machine, but one that hangs writes nothing.
+wait_while_heard()
+{
+	local pid=$1 silence=$2
+	shift 2
+
+	until timeout 10 tail --pid="$pid" -f /dev/null; do
+		[ "$(find "$@" -newermt "$silence seconds ago")" ] || return 1
+	done
+}
