@@ -136,8 +136,10 @@ static void others_unmount(void)
 		control("tree", 1);
 		expect(watch(inst, LEAVES "/a0", IN_DELETE_SELF), GONE);
 		control("tree", 0);
-		if (i % 20 == 19)
+		if (i % 20 == 19) {
 			verify();
+			watch_count = 0;
+		}
 	}
 	for (i = 0; i < 2; i++)
 		if (ended(pids[i]))
