@@ -20,7 +20,8 @@
 
 /*
  * The first argument of a function, when no instruction of its own has run yet.
- * s390 does not export what regs_get_kernel_argument() calls there.
+ * s390 does not export what regs_get_kernel_argument() calls there, and kernels
+ * before 4.20 have no such function.
  */
 static inline void *kdn_first_argument(struct pt_regs *regs)
 {
@@ -30,6 +31,8 @@ static inline void *kdn_first_argument(struct pt_regs *regs)
 	return (void *)regs->ARM_r0;
 #elif defined(CONFIG_HAVE_FUNCTION_ARG_ACCESS_API)
 	return (void *)regs_get_kernel_argument(regs, 0);
+#elif defined(CONFIG_X86_64)
+	return (void *)regs->di;
 #else
 #error "kernfs_delete_notify: this architecture can't tell a kprobe a function's arguments"
 	return NULL;
@@ -133,6 +136,31 @@ static inline struct file *file_open_root_mnt(struct vfsmount *mnt,
 					      umode_t mode)
 {
 	return file_open_root(mnt->mnt_root, mnt, name, flags, mode);
+}
+#endif
+
+#ifndef HAVE_FIND_INODE_BY_INO_RCU
+static inline int kdn_inode_matches(struct inode *inode, unsigned long ino,
+				    void *data)
+{
+	return inode->i_ino == ino &&
+	       !(READ_ONCE(inode->i_state) & (I_FREEING | I_WILL_FREE));
+}
+
+/* RCU keeps the inode here, too; only the hash table wants its lock. */
+static inline struct inode *find_inode_by_ino_rcu(struct super_block *sb,
+						  unsigned long ino)
+{
+	return find_inode_nowait(sb, ino, kdn_inode_matches, NULL);
+}
+#endif
+
+#ifndef HAVE_FSNOTIFY_INODE
+static inline void fsnotify_inode(struct inode *inode, __u32 mask)
+{
+	if (S_ISDIR(inode->i_mode))
+		mask |= FS_ISDIR;
+	fsnotify(inode, mask, inode, FSNOTIFY_EVENT_INODE, NULL, 0);
 }
 #endif
 
