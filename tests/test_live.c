@@ -22,6 +22,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #define TURNS		5	/* of each disturbance, on and off */
@@ -310,7 +311,7 @@ static void probes(void)
 
 /* A BPF program on the function, attached as bpftrace does, on each CPU */
 
-static int bpf_fds[2], bpf_program;
+static int bpf_fds[2], bpf_cpus, bpf_program;
 
 static int load_program(void)
 {
@@ -338,7 +339,7 @@ static void bpf_on(void)
 	};
 	int i;
 
-	for (i = 0; i < 2; i++) {
+	for (i = 0; i < bpf_cpus; i++) {
 		bpf_fds[i] = syscall(SYS_perf_event_open, &attr, -1, i, -1,
 				     PERF_FLAG_FD_CLOEXEC);
 		if (bpf_fds[i] < 0 ||
@@ -353,7 +354,7 @@ static void bpf_off(void)
 	uint64_t count;
 	int i;
 
-	for (i = 0; i < 2; i++) {
+	for (i = 0; i < bpf_cpus; i++) {
 		if (read(bpf_fds[i], &count, sizeof(count)) != sizeof(count))
 			fail("the count of the BPF program: %m");
 		shared->seen += count;
@@ -370,6 +371,7 @@ static void bpf(void)
 	bpf_program = load_program();
 	if (bpf_program < 0)
 		skip("no BPF: CONFIG_BPF_SYSCALL");
+	bpf_cpus = get_nprocs() > 1 ? 2 : 1;
 	begin();
 	remove_seen(&d);
 }

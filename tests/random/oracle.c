@@ -331,6 +331,12 @@ static void event_of(int inst, bool twin, const struct inotify_event *event)
 {
 	struct seen *w;
 
+	/*
+	 * Of two changes that meet a one-shot watch, the second may have lost the
+	 * number, on kernels before 6.4 that lack its fix.
+	 */
+	if (event->wd < 0 && event->mask == IN_MODIFY)
+		return;
 	for (w = seen; w < seen + seen_count; w++) {
 		if (w->inst != inst || w->closed ||
 		    (twin ? w->twin_wd : w->wd) != event->wd)
