@@ -180,7 +180,8 @@ void finish_removal(pid_t remover);
 /*
  * Drop all dentries that are not in use. One request is not enough: kernfs has
  * the kernel leave its own alone at first, and each that was looked up again
- * is given another chance.
+ * is given another chance. The kernel may leave the last one of a superblock: look
+ * another file up there after the one whose dentry is to go.
  */
 void drop_caches(void);
 

@@ -195,7 +195,7 @@ static void dropped_beside_open(void)
 	control("add", 0);
 	there = watch(inst, text("%s/devices/virtual/misc/kdn_test0", ns.sysfs),
 		      IN_DELETE_SELF);
-	/* The kernel leaves the last unused dentry of a superblock: another one. */
+	/* For drop_caches(), which may leave the last one there */
 	get(text("%s/kernel/uevent_seqnum", ns.sysfs));
 	drop_caches();
 	held = hold_dir_open(DEVICES "0");
