@@ -33,9 +33,8 @@
 /*
  * How long to wait for what must come, which only ends a test that hangs, and how
  * long to listen to silence; on a slow kernel, 'kdn.slow=N', N times as long.
- * SOON_MS is for what doc/operating.md promises of watchers whom others keep waiting:
- * two seconds there, less here, so that a second lost in the worker shows. Measure it
- * with granted_ms().
+ * SOON_MS is less than the two seconds that doc/operating.md promises, so that a
+ * second lost in the worker shows. Measure it with granted_ms().
  */
 #define DEADLINE_MS	(30000L * slowness())
 #define QUIET_MS	(150 * slowness())
@@ -128,7 +127,7 @@ void mount_at(const char *dir, const char *type, const char *options);
  * is to be silent. Alternatives are separated by ' or '. After verify(), all
  * are expected to be silent again. listen_for() reads until nothing has come
  * for so long; collect() does so when all has come that is expected. verify_soon()
- * is verify(), but all must have come SOON_MS after BEGIN, by granted_ms().
+ * is verify(), but all must have come soon_ms() after BEGIN, by granted_ms().
  */
 struct watch {
 	int inst, wd;
@@ -170,6 +169,12 @@ int try_unload(const char *module);
 void load(const char *parameters);
 void unload(void);
 unsigned long status(const char *name);
+/*
+ * How long a watcher may wait whom others keep waiting: SOON_MS; with native support a
+ * second more, for which the module leaves a file to the kernel if a lookup during its
+ * removal has dropped its dentry.
+ */
+long soon_ms(void);
 /* With native support the kernel may have told all that was lost by itself. */
 bool lost_and_found(void);
 void load_devices(void);

@@ -220,7 +220,7 @@ static void no_memory_for_events(void)
 	note("there was no memory for %d events; on tmpfs, %d such take %ld ms",
 	     lost, TRIED, tried);
 	/* Up to 1.8 times as much as on tmpfs was seen. */
-	allowed = SOON_MS + 4 * lost * tried / TRIED;
+	allowed = soon_ms() + 4 * lost * tried / TRIED;
 	if (others > allowed)
 		fail("others waited %ld ms, %ld are allowed", others, allowed);
 }

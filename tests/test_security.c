@@ -298,9 +298,9 @@ static void storm(const char *parameters, bool lossy)
 	for (i = 0; i < STORMERS; i++)
 		if (ended(stormers[i]))
 			fail("the storm is over");
-	if (longest_file > SOON_MS || longest_dir > SOON_MS)
+	if (longest_file > soon_ms() || longest_dir > soon_ms())
 		fail("others waited %ld ms for a file, %ld ms for a directory, %ld are allowed",
-		     longest_file, longest_dir, SOON_MS);
+		     longest_file, longest_dir, soon_ms());
 }
 
 static void removals_by_user(void)
