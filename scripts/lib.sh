@@ -167,15 +167,18 @@ in_root()
 	' in_root "$root" "$@"
 }
 
-# wait_while_heard PID SECONDS FILE...: wait for the end of a process of this shell.
-# Fails as soon as none of the files has been written to for so long: how long a guest
-# takes is up to the machine, but one that hangs writes nothing.
+# wait_while_heard NAME PID SECONDS FILE...: wait for the end of a guest, a process of
+# this shell. Says so and fails as soon as none of the files has been written to for
+# so long: how long a guest takes is up to the machine, but one that hangs writes
+# nothing.
 wait_while_heard()
 {
-	local pid=$1 silence=$2
-	shift 2
+	local name=$1 pid=$2 silence=$3
+	shift 3
 
 	until timeout 10 tail --pid="$pid" -f /dev/null; do
-		[ "$(find "$@" -newermt "$silence seconds ago")" ] || return 1
+		[ "$(find "$@" -newermt "$silence seconds ago")" ] && continue
+		say "$name: the guest has written nothing for $silence s, ending it"
+		return 1
 	done
 }
