@@ -49,7 +49,7 @@ DEFINE_PER_CPU(struct kdn_captured, kdn_captured);
 /* The worker is awake, or about to be: the handler need not wake it. */
 static bool kdn_awake;
 
-/* In an interrupt; on PREEMPT_RT, where waking takes locks that sleep, a thread. */
+/* Runs in an interrupt; on PREEMPT_RT in a thread, as waking takes locks that sleep. */
 static void kdn_wake(struct irq_work *work)
 {
 	kdn_capture_awake();

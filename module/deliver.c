@@ -22,7 +22,7 @@
  */
 #define KDN_DIR_REFS	3
 
-/* To pass more dentries under locks would take too long. */
+/* Passing more dentries than this under locks would take too long. */
 #define KDN_DENTRIES_MAX	16384
 
 /* The next directory within @dir, after @child.  Under the d_lock of @dir. */
@@ -41,9 +41,9 @@ static struct dentry *kdn_next_dir(struct dentry *dir, struct dentry *child,
  * its d_lock.  A path walk that is here under RCU, without a reference, has to
  * begin anew: d_seq tells it so when it tries to get one.
  *
- * A directory within that is none of its own any more counts, too: what was moved
- * elsewhere before the removal has its dentry here until the next lookup, and
- * leads up to here.
+ * If the node of @dir is not out, @dir counts as held, too: it was moved elsewhere
+ * before the removal, but its dentry stays here until the next lookup, and leads a
+ * program from there up to here.
  */
 static bool kdn_dir_held(struct dentry *dir, int refs, unsigned int *passed)
 {
@@ -61,7 +61,7 @@ static bool kdn_dir_held(struct dentry *dir, int refs, unsigned int *passed)
 /*
  * Is a directory held, or one within?  The innermost are looked at first.  No
  * references are taken, so RCU keeps what is killed meanwhile.  If a directory
- * on the way up was moved meanwhile, it is held.
+ * on the way up was moved meanwhile, treat it as held.
  */
 static bool kdn_tree_held(struct dentry *top)
 {
@@ -101,9 +101,9 @@ static bool kdn_tree_held(struct dentry *top)
 /*
  * Can a program still come to a directory?  If this says no, none will.
  *
- * A program that is within can only move up, and is met there: kernfs lets no
- * lookup pass that finds a directory removed.  Nothing is pruned: a program that is
- * within could make new dentries faster than that.
+ * A program in a directory below can only move up, where the count meets it: kernfs
+ * fails each lookup that finds a directory removed.  Nothing is pruned: such a
+ * program could make new dentries faster than that.
  *
  * If any dentry was moved meanwhile, a directory may have been missed.  Then look
  * again and keep dentries from being moved, or a loop of renames elsewhere could
@@ -123,12 +123,12 @@ static bool kdn_dir_open(struct dentry *dir)
 }
 
 /*
- * Tell the watchers of a directory, unless it is open.  A mark of dnotify must be
- * gone before its directory's other marks are destroyed: the kernel has it as a
- * BUG_ON().  It goes when the directory is closed.  So a directory that a program
- * has open, or works in, or can come back to by '..' from one within, is told when
- * that is over, as on tmpfs.  A file that is open in it holds it, too, but leads
- * nowhere.
+ * Tell the watchers of a directory, unless it is open.  Destroying a directory's
+ * marks while it has one of dnotify is a BUG_ON() in the kernel.  That mark goes
+ * when the directory is closed.  So if a program has the directory open, works in
+ * it, or can come back to it by '..' from one below, its watchers are told when that
+ * is over, as on tmpfs.  An open file in the directory holds it, too, but no program
+ * gets from the file to the directory.
  *
  * open_by_handle_at() goes from the node to the inode to the dentry, and takes each
  * before it lets go of the last.  While the inode can't be found by its number, a
@@ -156,9 +156,9 @@ static enum kdn_told kdn_tell_dir(struct inode *inode, struct dentry *dir,
 }
 
 /*
- * Is the VFS about to tell?  It does at the death of the last dentry.  rmdir() has
- * that behind it when it unlocks the directory that the dentry is in, and the event
- * names the process then.  (Others lock the directory, too: a lookup, a readdir().)
+ * Is the VFS about to tell?  It tells when the last dentry dies.  In rmdir() that is
+ * before it unlocks the parent directory, and the event names the process then.
+ * (Others lock the directory, too: a lookup, a readdir().)
  */
 static bool kdn_vfs_telling(struct dentry *alias)
 {
@@ -238,8 +238,8 @@ enum kdn_told kdn_deliver(struct inode *inode, bool first, bool patient)
 	smp_rmb();
 
 	/*
-	 * Told marks on an inode are gone.  Those on a superblock stay, but
-	 * as long as the VFS is to tell them, nobody has.
+	 * A mark on an inode is gone once it was told.  One on a superblock
+	 * stays, but as long as the VFS is still to tell it, nobody has.
 	 */
 	vfs_tells = alias && kdn_vfs_tells(inode);
 	tell_sb = (kdn_kernel.native ? vfs_tells : first) &&
@@ -252,8 +252,8 @@ enum kdn_told kdn_deliver(struct inode *inode, bool first, bool patient)
 		told = KDN_UNSURE;
 	else if (!watched)
 		/*
-		 * Where there were no marks none is destroyed: one of dnotify
-		 * may have come since, if it is a directory that is open.
+		 * There were no marks, so destroy none: if this is an open
+		 * directory, one of dnotify may have come since.
 		 */
 		fsnotify_inode(inode, FS_DELETE_SELF);
 	else if (!alias || !d_is_dir(alias))
@@ -271,7 +271,7 @@ enum kdn_told kdn_deliver(struct inode *inode, bool first, bool patient)
 			set_nlink(inode, 1);
 		kdn_count(&kdn_counters.delivered);
 	}
-	/* If it went now, the VFS would tell, in the worker's name. */
+	/* If the dentry went now, the VFS would tell, in the worker's name. */
 	if (told == KDN_LATER || told == KDN_UNSURE)
 		dput(alias);
 	else

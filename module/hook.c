@@ -50,8 +50,8 @@ static enum kdn_hook kdn_hook;
 /*
  * Context: see kdn_capture(); until the probe is armed, the entry of whatever
  * function is on trial.  This runs at the beginning of each removal, so for each
- * file of a cgroup.  Most files have no inode and are of no further interest:
- * that is asked first, see kdn_capture().
+ * file of a cgroup.  Most files have no inode, so nobody watches them: look for
+ * that first, see kdn_capture().
  *
  * A node without a parent is the root of a hierarchy without superblocks; one
  * that is not linked was removed before.
@@ -94,8 +94,9 @@ static int kdn_hook_register(const char *name, unsigned int offset)
 /*
  * Probe a function, and leave the probe there if it is the one.
  *
- * A kernel without kprobes by way of ftrace, such as riscv's, refuses a probe where
- * ftrace may put its call: at the entry.  Just behind that no argument is lost yet.
+ * Where kprobes do not use ftrace, as on riscv, the kernel refuses a probe at the
+ * entry, where ftrace may put its call.  Just behind that call, all arguments are
+ * still in place.
  */
 static int kdn_hook_probe(const char *name)
 {
@@ -144,7 +145,7 @@ int kdn_hook_find(void)
 	}
 	for (i = 0; i < ARRAY_SIZE(kdn_symbols); i++) {
 		err = kdn_hook_probe(kdn_symbols[i]);
-		/* What is wrong with more than this name ends the search. */
+		/* An error that is not about this name alone ends the search. */
 		if (err != -ENOENT && err != -EINVAL && err != -ENXIO)
 			return err;
 		if (err != -ENOENT)

@@ -70,7 +70,7 @@ err:
 
 static void __exit kdn_exit(void)
 {
-	/* 1. Programs are told that it goes while they can be. */
+	/* 1. Programs hear that the module goes while it can still tell them. */
 	kdn_status_remove();
 	/* 2. No handler runs, and none will.  handoff.pml: disarm */
 	kdn_hook_disarm();

@@ -57,11 +57,11 @@ u32 kdn_order_begin(void)
 }
 
 /**
- * kdn_order_passed - has all been sent that was being sent?
- * @barrier: what kdn_order_begin() returned after it was seen to be on its way
+ * kdn_order_passed - has kernfs sent the events that it was sending?
+ * @barrier: what kdn_order_begin() returned while they were being sent
  *
  * Context: the worker.
- * Return: whether it has; a later barrier is begun after that only.
+ * Return: whether it has.  A later barrier is begun only once this one is passed.
  */
 bool kdn_order_passed(u32 barrier)
 {

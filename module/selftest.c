@@ -204,10 +204,10 @@ int kdn_selftest(const char *symbol)
 	int err = kdn_prove(symbol, kdn_try_file);
 
 	/*
-	 * All but the trial's own reference: that of every linked node, and the
-	 * remover's.  If somebody else may have had one, who looks the file up or
-	 * reads the directory, this is no measure.  Then the remover's does not
-	 * count: to take note of a file too many does no harm.
+	 * Count all but the trial's own reference: that of every linked node, and
+	 * the remover's.  If a program looked the file up or read the directory, it
+	 * may have had one as well, and the count proves nothing.  Then leave out
+	 * the remover's: noting a file too many does no harm.
 	 */
 	kdn_kernel.file_refs = 1;
 	if (!err && kdn_proof.alone && atomic_read(&kdn_proof.kn->count) == 1)

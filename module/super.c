@@ -333,9 +333,9 @@ static void kdn_supers_put_from(unsigned int nr)
 }
 
 /*
- * iterate_supers_type() waits at a superblock that is being unmounted, and if
- * that is off the list then, it goes no further.  So what it came to last must
- * have been the end of the list.
+ * iterate_supers_type() waits at a superblock that is being unmounted.  If that is
+ * off the list afterwards, it stops there, and misses those behind.  So the list is
+ * complete only if the superblock that it came to last was the end of the list.
  */
 static int kdn_supers_get_type(struct file_system_type *type)
 {

@@ -87,8 +87,8 @@ static void kdn_walk_super(struct super_block *sb)
 	unsigned int passed = 0;
 
 	/*
-	 * A removal counts as lost before its nodes look removed.  Its remover
-	 * holds kernfs's lock then.
+	 * A removal counts as lost before its nodes look removed, and a walk in
+	 * between would miss them.  Its remover holds kernfs's lock then: wait.
 	 */
 	kdn_super_pass(sb);
 	spin_lock(&sb->s_inode_list_lock);
@@ -189,8 +189,8 @@ ktime_t kdn_walk_due(bool last)
  * kdn_walk - offer the worker all removed nodes that are watched
  * @last: at the unload: don't come back for late watches
  *
- * Does not wait for its time.  On superblocks that it was not asked for it looks
- * only if the walk that comes by time is due.
+ * Walks even if its time has not come.  Looks only at the superblocks that it was
+ * asked for, or at all if the walk that comes by time is due.
  *
  * Context: the worker; may sleep.
  */

@@ -22,51 +22,52 @@
 #include "trace.h"
 
 /*
- * When to look again at a node that can't be told yet: half of the time that it
- * has waited later, but at least so much.
+ * Look again at a node that can't be told yet after half of the time that it has
+ * waited, but not sooner than this.
  */
 #define KDN_WAIT_MIN		(50 * NSEC_PER_USEC)
-/* But not more than so much, until an eighth of the time it has waited is more. */
+/* And not later than this, unless an eighth of the time it has waited is more. */
 #define KDN_WAIT_USUAL		(250 * NSEC_PER_MSEC)
 #define KDN_WAIT_MAX		(60LL * NSEC_PER_SEC)
 
 /*
  * A program that found the file just before its removal may place its watch
- * just after the worker looked.  So a node that may still be in use is looked at
- * again, this much later, and for as long as it is in use, up to so often.  The
- * times are rounded up, for one wake-up to serve many nodes.
+ * just after the worker looked.  So look again at a node that may still be in use,
+ * this much later each time, at most KDN_LATE_LOOKS times.  The times are rounded
+ * up, so that one wake-up serves many nodes.
  */
 #define KDN_LATE		(250 * NSEC_PER_MSEC)
 #define KDN_LATE_ROUND		BIT(27)		/* ns, about an eighth of a second */
 #define KDN_LATE_LOOKS		8
 
-/* Shorter waits than this are slept through: to end the work item costs more. */
+/* Sleep through shorter waits than this: ending the work item costs more. */
 #define KDN_NAP_US		800
 
 /*
- * In a storm the work item stays on for a nap after it last found something, for
- * the handlers not to have to wake it each time.  It is a storm if so many times
- * in a row the work item was woken less than so long after it had ended.  (The
- * removal of one cgroup may wake it twice, for a file and for the directory.)
+ * In a storm the work item stays on for a nap after it last found something, so
+ * that the handlers need not wake it each time.  It is a storm if the work item
+ * was woken KDN_STORM_WAKES times in a row, each time less than KDN_STORM_US after
+ * it had ended.  (The removal of one cgroup may wake it twice, for a file and for
+ * the directory.)
  */
 #define KDN_STORM_WAKES		3
 #define KDN_STORM_US		4000
 
-/* If nobody watches, the work item runs so much later: once for many removals. */
+/* If nobody watches, the work item runs this much later: once for many removals. */
 #define KDN_KICK_IDLE		(HZ / 20)
 
 #define KDN_ITEMS_MAX		8192
 
-/* How long after a node gave way to another the walk comes that looks for it. */
+/* If a node gives way to another, a walk looks for it this much later. */
 #define KDN_GIVEN_WAY		(5LL * NSEC_PER_SEC)
 
 /* How long an inode is left alone for KDN_UNSURE. */
 #define KDN_PATIENCE		NSEC_PER_SEC
 
-/* Instead of the time of the next look: there is nothing to look for any more. */
+/* In place of the time of the next look: the node needs none. */
 #define KDN_DONE		0
 
-/* How many nodes that waited to look at before those that have come meanwhile. */
+/* The most waiting nodes to look at in a round, before those that came meanwhile. */
 #define KDN_DUE_MAX		256
 
 /**
@@ -232,12 +233,12 @@ static bool kdn_nobody_to_tell(struct kernfs_node *kn, bool sb_told)
 }
 
 /*
- * A node from the rings.  If nobody watches, a walk will find who begins with it
- * just now.
+ * A node from the rings.  If nobody watches, drop it: a walk will find a watch that
+ * is placed just now.
  *
- * The node's remover may still hold kernfs's lock.  To wait for the lock is
- * quicker than to look again and again, and takes no longer than this removal
- * does: a remover that has to drain readers drops the lock first.  It serves all
+ * The node's remover may still hold kernfs's lock.  Waiting for the lock is quicker
+ * than looking again and again, and takes no longer than this removal does: a
+ * remover that has to drain readers drops the lock first.  One wait serves all
  * nodes of the removal.
  */
 static void kdn_keep(struct kernfs_node *kn)
@@ -273,7 +274,7 @@ void kdn_worker_offer(struct kernfs_node *kn)
  * @known, no event is on its way.  A reference for another reason costs a barrier.
  *
  * A walk does not see files whose event is off the list but not yet sent.  So
- * what the walk has found, their directory maybe, needs a barrier in any case.
+ * a node that a walk has found always needs a barrier: it may be their directory.
  */
 static bool kdn_settled(struct kdn_item *item, bool known)
 {
@@ -290,10 +291,12 @@ static bool kdn_settled(struct kdn_item *item, bool known)
 
 /*
  * May a directory be told?  A file's last IN_MODIFY goes to the watcher of its
- * directory as well.  So the directory waits for the files that are at hand; if
- * some may have been lost before it was out, for the walk that looks for them; and
- * for those that another CPU has noted before it, which are in the rings by the
- * next time that these are emptied.
+ * directory as well.  So the directory waits for
+ *
+ * - the files that are at hand;
+ * - the files that another CPU has noted before it: they are in the rings by the
+ *   next time that these are emptied;
+ * - a walk, if files may have been lost before the directory was out.
  */
 static bool kdn_files_settled(const struct kdn_item *dir)
 {
@@ -340,9 +343,9 @@ static u64 kdn_sb_bit(const struct super_block *sb)
 }
 
 /*
- * Where is a node to be told though that is unsure?  At the unload there is no time:
- * to be told twice is better than not at all.  But a directory that a program is
- * opening must not be told.
+ * On which superblocks to tell of a node although that is unsure?  At the unload
+ * there is no time to wait: being told twice is better than not at all.  But a
+ * directory that a program is opening must not be told.
  */
 static u64 kdn_impatient(const struct kdn_item *item)
 {
