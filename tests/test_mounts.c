@@ -115,8 +115,8 @@ static void mount_and_unmount(void *dir)
 }
 
 /*
- * Somebody else's sysfs is mounted and unmounted all the time: who looks for
- * the superblocks meets one that goes, and must not miss those behind it.
+ * Somebody else's sysfs is mounted and unmounted all the time: the worker, when it
+ * lists the superblocks, meets one that goes, and must not miss those behind it.
  */
 static void others_unmount(void)
 {

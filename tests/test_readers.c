@@ -227,9 +227,9 @@ static void no_memory_for_events(void)
 
 /*
  * The events of each of these instances are charged to a cgroup of its own, which
- * has more memory than its memory.high wants. For that the kernel has who sends
- * them sleep, up to two seconds for two events; kernfs's own events, too. The
- * others wait, but no longer than that.
+ * has more memory than its memory.high wants. For that the kernel makes the sender
+ * sleep, up to two seconds for two events, also for kernfs's own events. The others
+ * wait, but no longer than that.
  */
 static void throttled_events(void)
 {

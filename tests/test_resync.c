@@ -131,7 +131,7 @@ static void watch_now(int inst, const char *path, long latest)
 
 /*
  * A cgroup comes and goes, and all the time somebody watches it and a file in
- * it: whoever got a watch, be it LATEST ms after the removal, is told.
+ * it. Each watch is told, even one placed LATEST ms after the removal.
  */
 static void watch_all_the_time(int inst, long latest)
 {
