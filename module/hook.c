@@ -9,9 +9,9 @@
  */
 #include <linux/kernel.h>
 #include <linux/kprobes.h>
+#include <linux/module.h>
 #include <linux/moduleparam.h>
 #include <linux/percpu.h>
-#include <linux/string.h>
 
 #include "internal.h"
 
@@ -33,19 +33,8 @@ static const char * const kdn_symbols[] = {
 	"__kernfs_remove.constprop.0.part.0",
 };
 
-/**
- * enum kdn_hook - what the probe is at
- * @KDN_ON_TRIAL: its calls are for the selftest
- * @KDN_ARMED: it is proved, and all that its handler needs is set up
- * @KDN_LEAVING: the same, but it is about to be taken away
- */
-enum kdn_hook {
-	KDN_ON_TRIAL,
-	KDN_ARMED,
-	KDN_LEAVING,
-};
-
-static enum kdn_hook kdn_hook;
+/* The probe is proved and all that its handler needs is set up: it is no trial. */
+static bool kdn_armed;
 
 /*
  * Context: see kdn_capture(); until the probe is armed, the entry of whatever
@@ -61,7 +50,7 @@ static int kdn_hook_hit(struct kprobe *p, struct pt_regs *regs)
 	struct kernfs_node *kn = kdn_first_argument(regs);
 
 	/* Pairs with the release in kdn_hook_arm(). */
-	if (unlikely(smp_load_acquire(&kdn_hook) == KDN_ON_TRIAL)) {
+	if (unlikely(!smp_load_acquire(&kdn_armed))) {
 		kdn_selftest_hit(kn);
 		return 0;
 	}
@@ -164,7 +153,7 @@ int kdn_hook_find(void)
 void kdn_hook_arm(void)
 {
 	/* What is set up.  Pairs with the acquire in kdn_hook_hit(). */
-	smp_store_release(&kdn_hook, KDN_ARMED);
+	smp_store_release(&kdn_armed, true);
 }
 
 /**
@@ -175,7 +164,6 @@ void kdn_hook_arm(void)
  */
 void kdn_hook_disarm(void)
 {
-	WRITE_ONCE(kdn_hook, KDN_LEAVING);
 	unregister_kprobe(&kdn_kprobe);
 }
 
@@ -208,8 +196,8 @@ void kdn_hook_try(void)
 		return;
 	/* Any other removal proves it just as well. */
 	firing = kdn_capture_sum().removals + kdn_hook_missed() != before;
-	/* If it is being taken away, that is why it did not fire. */
-	if (READ_ONCE(kdn_hook) == KDN_LEAVING)
+	/* If the module is being unloaded, that is why it did not fire. */
+	if (!module_is_live(THIS_MODULE))
 		return;
 	if (!firing && kdn_firing)
 		pr_warn("kprobes are switched off: removals are no longer seen at once, watchers hear at the next resync; try 1 in debugfs, kprobes/enabled, and sysctl kernel.ftrace_enabled=1\n");
@@ -227,7 +215,7 @@ void kdn_hook_try(void)
  */
 bool kdn_hook_armed(void)
 {
-	return READ_ONCE(kdn_hook) == KDN_ARMED && !kprobe_disabled(&kdn_kprobe) &&
+	return READ_ONCE(kdn_armed) && !kprobe_disabled(&kdn_kprobe) &&
 	       READ_ONCE(kdn_firing);
 }
 

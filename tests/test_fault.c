@@ -10,8 +10,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -86,9 +88,22 @@ static void set_faults(const char *percent)
 		put(text("%s/probability", injectors[i]), percent);
 }
 
+static void remove_for_ever(void *unused)
+{
+	char *dir = new_cgroup("beside");
+
+	(void)unused;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (;;) {
+		remove_dir(dir);
+		make_dir(dir);
+	}
+}
+
 /*
  * In one insmod after the other, the first allocation fails, then the second,
- * and so on, until none is left to fail; in less time, some of them.
+ * and so on, until none is left to fail; in less time, some of them. Cgroups are
+ * removed all the time.
  */
 static void insmod(void)
 {
@@ -100,6 +115,7 @@ static void insmod(void)
 	set_up_faults();
 	if (nth < 0)
 		skip("no /proc/self/fail-nth: CONFIG_FAULT_INJECTION");
+	spawn(remove_for_ever, NULL);
 	for (n = 1;; n += long_run() ? 1 : 1 + n / 5) {
 		char *count = text("%d", n);
 		int before = log_mark(), err;
