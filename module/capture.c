@@ -263,7 +263,8 @@ struct kdn_captured kdn_capture_sum(void)
  * kdn_capture_init - check the ring size, allocate the rings
  *
  * Context: process, may sleep.
- * Return: 0; -EINVAL for a bad ring_size, with a line in the log; -ENOMEM.
+ * Return: 0; -EINVAL for a bad ring_size, with a line in the log; -ENOMEM: then
+ * kdn_capture_exit() is still to be called.
  */
 int kdn_capture_init(void)
 {
@@ -281,10 +282,8 @@ int kdn_capture_init(void)
 
 		ring->slot = kvcalloc(ring_size, sizeof(*ring->slot),
 				      GFP_KERNEL);
-		if (!ring->slot) {
-			kdn_capture_exit();
+		if (!ring->slot)
 			return -ENOMEM;
-		}
 	}
 	return 0;
 }
@@ -299,10 +298,6 @@ void kdn_capture_exit(void)
 {
 	int cpu;
 
-	for_each_possible_cpu(cpu) {
-		struct kdn_ring *ring = per_cpu_ptr(&kdn_rings, cpu);
-
-		kvfree(ring->slot);
-		ring->slot = NULL;
-	}
+	for_each_possible_cpu(cpu)
+		kvfree(per_cpu_ptr(&kdn_rings, cpu)->slot);
 }

@@ -35,7 +35,6 @@ static inline void *kdn_first_argument(struct pt_regs *regs)
 	return (void *)regs->di;
 #else
 #error "kernfs_delete_notify: this architecture can't tell a kprobe a function's arguments"
-	return NULL;
 #endif
 }
 
@@ -114,10 +113,7 @@ static inline bool kdn_sb_watched(struct super_block *sb)
 #ifdef HAVE_DENTRY_D_CHILDREN
 static inline struct dentry *kdn_child(struct dentry *dir, struct dentry *prev)
 {
-	struct hlist_node *node = prev ? prev->d_sib.next :
-					 dir->d_children.first;
-
-	return hlist_entry_safe(node, struct dentry, d_sib);
+	return prev ? d_next_sibling(prev) : d_first_child(dir);
 }
 #else
 static inline struct dentry *kdn_child(struct dentry *dir, struct dentry *prev)

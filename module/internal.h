@@ -49,10 +49,11 @@ unsigned long kdn_hook_missed(void);
 /* capture.c */
 
 /**
- * struct kdn_captured - what the handlers have counted
+ * struct kdn_captured - what a CPU's handler has counted; @lost the worker, too
  * @removals: calls of the probed function
  * @noted: nodes put into a ring
- * @lost: removals of which not all nodes went into a ring
+ * @lost: how often nodes were left to a walk: removals that did not fit a ring or
+ *        the handler's time, and unsettled nodes that did not fit the worker's table
  */
 struct kdn_captured {
 	unsigned long removals;
@@ -79,13 +80,12 @@ unsigned long kdn_walk_losses(void);
 bool kdn_walk_knows(unsigned long losses);
 ktime_t kdn_walk_due(bool last);
 void kdn_walk(bool last);
-unsigned long kdn_walk_lost(void);
 
 /* worker.c */
 int kdn_worker_init(void);
 void kdn_worker_exit(void);
 void kdn_worker_kick(void);
-void kdn_worker_offer(struct kernfs_node *kn);
+void kdn_worker_add(struct kernfs_node *kn, bool offered);
 
 /* order.c */
 int kdn_order_init(struct kobject *dir);
@@ -141,7 +141,6 @@ int kdn_super_init(void);
 void kdn_super_exit(void);
 int kdn_supers_get(unsigned int whose);
 void kdn_supers_put(void);
-void kdn_super_pass(struct super_block *sb);
 bool kdn_supers_look(struct kernfs_node *kn, bool first, int *inodes);
 bool kdn_supers_in_hand(struct kernfs_node *kn);
 bool kdn_super_wants(struct super_block *sb, struct kernfs_node *kn);
@@ -149,7 +148,6 @@ struct inode *kdn_super_inode(struct super_block *sb, struct kernfs_node *kn);
 struct inode *kdn_super_stand_in(struct super_block *sb, struct kernfs_node *kn);
 bool kdn_node_out(struct kernfs_node *kn);
 enum kdn_whose kdn_node_whose(struct kernfs_node *kn);
-bool kdn_node_served(struct kernfs_node *kn);
 void kdn_node_pass(struct kernfs_node *kn);
 
 /* deliver.c */
@@ -210,7 +208,6 @@ int kdn_selftest_remove(void);
  * @delivered: of those, inodes whose watchers this module told
  * @walks: walks over all watched inodes
  * @walk_found: of @delivered, those that only a walk found
- * @dropped: unsettled nodes for which the worker had no room
  * @pending: nodes whose removal is not over or not yet told
  *
  * Written by the worker alone.
@@ -220,7 +217,6 @@ struct kdn_counters {
 	unsigned long delivered;
 	unsigned long walks;
 	unsigned long walk_found;
-	unsigned long dropped;
 	unsigned long pending;
 };
 
@@ -233,6 +229,5 @@ static inline void kdn_count(unsigned long *counter)
 
 int kdn_status_init(void);
 void kdn_status_remove(void);
-void kdn_status_exit(void);
 
 #endif /* KDN_INTERNAL_H */

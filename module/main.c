@@ -24,10 +24,10 @@ static int __init kdn_init(void)
 		return err;
 	err = kdn_capture_init();
 	if (err)
-		goto err;
+		goto err_capture;
 	err = kdn_super_init();
 	if (err)
-		goto err_capture;
+		goto err_super;
 
 	/* 2. What the kernel offers. */
 	err = kdn_selftest_init();
@@ -40,7 +40,7 @@ static int __init kdn_init(void)
 	/* 3. What the handler relies on. */
 	err = kdn_status_init();
 	if (err)
-		goto err_hook;
+		goto err_status;
 	err = kdn_worker_init();
 	if (err)
 		goto err_status;
@@ -53,16 +53,15 @@ static int __init kdn_init(void)
 		kdn_hook_symbol(), kdn_kernel.native ? "with" : "without");
 	return 0;
 
+	/* What a step has begun before it failed is undone, too. */
 err_status:
 	kdn_status_remove();
-	kdn_status_exit();
-err_hook:
+	kdn_order_exit();
 	kdn_hook_disarm();
 err_super:
 	kdn_super_exit();
 err_capture:
 	kdn_capture_exit();
-err:
 	if (err == -ENOMEM)
 		pr_err("not loaded: out of memory; a smaller ring_size= needs less\n");
 	return err;
@@ -79,7 +78,7 @@ static void __exit kdn_exit(void)
 	/* 4. The worker has told what is out, and holds no node. */
 	kdn_worker_exit();
 	/* 5. Nothing is left to run. */
-	kdn_status_exit();
+	kdn_order_exit();
 	kdn_super_exit();
 	kdn_capture_exit();
 }

@@ -130,14 +130,6 @@ static void kdn_trial_begin(struct kernfs_node *kn)
 	smp_store_release(&kdn_proof.kn, kn);
 }
 
-static void kdn_trial_end(void)
-{
-	struct kernfs_node *kn = kdn_proof.kn;
-
-	WRITE_ONCE(kdn_proof.kn, NULL);
-	kernfs_put(kn);
-}
-
 /* Remove a file by its name. */
 static int kdn_try_file(void)
 {
@@ -147,6 +139,15 @@ static int kdn_try_file(void)
 		return err;
 	kdn_trial_begin(kernfs_find_and_get(KDN_DIR->sd, KDN_NAME));
 	sysfs_remove_file(KDN_DIR, &kdn_attr.attr);
+	/*
+	 * Count all but the trial's own reference: that of every linked node, and
+	 * the remover's.  If a program looked the file up or read the directory, it
+	 * may have had one as well, and the count proves nothing.  Then leave out
+	 * the remover's: noting a file too many does no harm.
+	 */
+	kdn_kernel.file_refs = 1;
+	if (kdn_proof.alone && atomic_read(&kdn_proof.kn->count) == 1)
+		kdn_kernel.file_refs = kdn_proof.refs - 1;
 	return 0;
 }
 
@@ -167,7 +168,10 @@ static int kdn_try_dir(void)
 static int kdn_prove(const char *symbol, int (*try)(void))
 {
 	int err = try();
+	struct kernfs_node *kn = kdn_proof.kn;
 
+	WRITE_ONCE(kdn_proof.kn, NULL);
+	kernfs_put(kn);
 	if (err) {
 		if (err != -ENOMEM)
 			pr_err("the selftest could not make something of its own in sysfs: error %d\n",
@@ -203,22 +207,7 @@ int kdn_selftest(const char *symbol)
 {
 	int err = kdn_prove(symbol, kdn_try_file);
 
-	/*
-	 * Count all but the trial's own reference: that of every linked node, and
-	 * the remover's.  If a program looked the file up or read the directory, it
-	 * may have had one as well, and the count proves nothing.  Then leave out
-	 * the remover's: noting a file too many does no harm.
-	 */
-	kdn_kernel.file_refs = 1;
-	if (!err && kdn_proof.alone && atomic_read(&kdn_proof.kn->count) == 1)
-		kdn_kernel.file_refs = kdn_proof.refs - 1;
-	kdn_trial_end();
-	if (err)
-		return err;
-
-	err = kdn_prove(symbol, kdn_try_dir);
-	kdn_trial_end();
-	return err;
+	return err ?: kdn_prove(symbol, kdn_try_dir);
 }
 
 /**

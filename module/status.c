@@ -27,7 +27,7 @@ KDN_STATUS(native, "%d", kdn_kernel.native);
 KDN_STATUS(armed, "%d", kdn_hook_armed());
 KDN_STATUS(removals, "%lu", kdn_capture_sum().removals);
 KDN_STATUS(noted, "%lu", kdn_capture_sum().noted);
-KDN_STATUS(overflows, "%lu", kdn_walk_lost());
+KDN_STATUS(overflows, "%lu", kdn_capture_sum().lost);
 KDN_STATUS(missed, "%lu", kdn_hook_missed());
 KDN_STATUS(pending, "%lu", READ_ONCE(kdn_counters.pending));
 KDN_STATUS(found, "%lu", READ_ONCE(kdn_counters.found));
@@ -35,7 +35,7 @@ KDN_STATUS(delivered, "%lu", READ_ONCE(kdn_counters.delivered));
 KDN_STATUS(resyncs, "%lu", READ_ONCE(kdn_counters.walks));
 KDN_STATUS(resync_found, "%lu", READ_ONCE(kdn_counters.walk_found));
 
-static struct attribute *kdn_attrs[] = {
+static const struct attribute *kdn_attrs[] = {
 	&kdn_symbol.attr,
 	&kdn_native.attr,
 	&kdn_armed.attr,
@@ -51,35 +51,24 @@ static struct attribute *kdn_attrs[] = {
 	NULL
 };
 
-static const struct attribute_group kdn_group = {
-	.attrs = kdn_attrs,
-};
-
 /**
  * kdn_status_init - create the directory and its files
  *
  * Context: process, may sleep; all that the files show is set up.
- * Return: 0, or an error with a line in the log.
+ * Return: 0, or an error with a line in the log.  After an error
+ * kdn_status_remove() is still to be called.
  */
 int kdn_status_init(void)
 {
-	int err = -ENOMEM;
+	int err;
 
 	kdn_kobj = kobject_create_and_add(KBUILD_MODNAME, kernel_kobj);
-	if (!kdn_kobj)
-		goto err;
-	err = sysfs_create_group(kdn_kobj, &kdn_group);
+	err = kdn_kobj ? sysfs_create_files(kdn_kobj, kdn_attrs) : -ENOMEM;
+	if (!err)
+		err = kdn_order_init(kdn_kobj);
 	if (err)
-		goto err;
-	err = kdn_order_init(kdn_kobj);
-	if (err)
-		goto err;
-	return 0;
-err:
-	pr_err("/sys/kernel/" KBUILD_MODNAME " could not be created: error %d\n",
-	       err);
-	kobject_del(kdn_kobj);
-	kobject_put(kdn_kobj);
+		pr_err("/sys/kernel/" KBUILD_MODNAME " could not be created: error %d\n",
+		       err);
 	return err;
 }
 
@@ -91,15 +80,5 @@ err:
 void kdn_status_remove(void)
 {
 	kobject_del(kdn_kobj);
-}
-
-/**
- * kdn_status_exit - let go of the directory
- *
- * Context: process; it was removed, the worker is off.
- */
-void kdn_status_exit(void)
-{
-	kdn_order_exit();
 	kobject_put(kdn_kobj);
 }

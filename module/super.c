@@ -31,24 +31,13 @@ static char *filesystems = KDN_TYPES;
 module_param(filesystems, charp, 0444);
 MODULE_PARM_DESC(filesystems, "Kernfs users to serve, with commas between (default " KDN_TYPES ")");
 
-/* The filesystem types to serve, and whose superblocks these have. */
+/* The filesystem types to serve */
 static struct {
 	struct file_system_type *type[KDN_TYPES_MAX];
 	unsigned int nr;
-	unsigned int whose;
 } kdn_served;
 
 struct kdn_supers kdn_supers;
-
-/**
- * struct kdn_listing - how far kdn_super_add() has come
- * @cut: the superblock that was met last is not the last of its type
- * @no_room: there was no memory for one
- */
-struct kdn_listing {
-	bool cut;
-	bool no_room;
-};
 
 /**
  * kdn_node_out - is a node's removal over?
@@ -90,20 +79,8 @@ enum kdn_whose kdn_node_whose(struct kernfs_node *kn)
 }
 
 /**
- * kdn_node_served - may a node be one of a filesystem that is served?
- * @kn: the node, removed, with a reference
- *
- * Context: any.
- * Return: whether it may.
- */
-bool kdn_node_served(struct kernfs_node *kn)
-{
-	return kdn_served.whose & kdn_node_whose(kn);
-}
-
-/**
  * kdn_node_pass - wait until kernfs's lock is let go of
- * @kn: the node, removed, with a reference
+ * @kn: the node, removed or a root, with a reference
  *
  * On return, whoever held the lock of the node's hierarchy at the call is done
  * with its removal, or has let go of the lock to wait for the users of a node.
@@ -114,10 +91,11 @@ bool kdn_node_served(struct kernfs_node *kn)
  */
 void kdn_node_pass(struct kernfs_node *kn)
 {
-	/* Only sysfs has directories where a lookup must name a namespace. */
-	struct kernfs_node *dir = kdn_node_whose(kn) == KDN_SYSFS ?
-				  kernel_kobj->sd : kdn_parent(kn);
+	struct kernfs_node *dir = kdn_parent(kn) ?: kn;
 
+	/* Only sysfs has directories where a lookup must name a namespace. */
+	if (dir->dir.root == kernel_kobj->sd->dir.root)
+		dir = kernel_kobj->sd;
 	/* There is no such name. */
 	kernfs_put(kernfs_find_and_get(dir, ""));
 }
@@ -125,17 +103,6 @@ void kdn_node_pass(struct kernfs_node *kn)
 static struct kernfs_node *kdn_super_root(struct super_block *sb)
 {
 	return d_inode(sb->s_root)->i_private;
-}
-
-/**
- * kdn_super_pass - wait until kernfs's lock is let go of
- * @sb: the superblock, a kernfs one, active
- *
- * Context: process, may sleep; see kdn_node_pass().
- */
-void kdn_super_pass(struct super_block *sb)
-{
-	kernfs_put(kernfs_find_and_get(kdn_super_root(sb), ""));
 }
 
 /* Is a node of the hierarchy that a superblock shows? */
@@ -311,9 +278,11 @@ static bool kdn_supers_room(void)
 /* For iterate_supers_type(), which holds the superblock's s_umount. */
 static void kdn_super_add(struct super_block *sb, void *arg)
 {
-	struct kdn_listing *listing = arg;
+	int *err = arg;
 
-	listing->cut = !!READ_ONCE(sb->s_instances.next);
+	if (*err == -ENOMEM)
+		return;
+	*err = READ_ONCE(sb->s_instances.next) ? -EAGAIN : 0;
 	if (sb->s_op != kdn_kernel.ops || !kdn_sb_watched(sb))
 		return;
 	/*
@@ -321,7 +290,7 @@ static void kdn_super_add(struct super_block *sb, void *arg)
 	 * an unmount meanwhile is completed by kdn_supers_put().
 	 */
 	if (!kdn_supers_room())
-		listing->no_room = true;
+		*err = -ENOMEM;
 	else if (atomic_inc_not_zero(&sb->s_active))
 		kdn_supers.sb[kdn_supers.nr++] = sb;
 }
@@ -340,20 +309,15 @@ static void kdn_supers_put_from(unsigned int nr)
 static int kdn_supers_get_type(struct file_system_type *type)
 {
 	unsigned int tries = KDN_TRIES_MAX, nr = kdn_supers.nr;
+	int err;
 
-	while (tries--) {
-		struct kdn_listing listing = {
-			.cut = !hlist_empty(&type->fs_supers),
-		};
-
-		iterate_supers_type(type, kdn_super_add, &listing);
-		if (!listing.cut && !listing.no_room)
-			return 0;
-		kdn_supers_put_from(nr);
-		if (listing.no_room)
-			return -ENOMEM;
-	}
-	return -EAGAIN;
+	do {
+		err = hlist_empty(&type->fs_supers) ? 0 : -EAGAIN;
+		iterate_supers_type(type, kdn_super_add, &err);
+		if (err)
+			kdn_supers_put_from(nr);
+	} while (err == -EAGAIN && --tries);
+	return err;
 }
 
 static enum kdn_whose kdn_type_whose(const struct file_system_type *type)
@@ -425,7 +389,8 @@ static bool kdn_type_known(const struct file_system_type *type)
  * passed over if it is one of the default list.
  *
  * Context: process, may sleep.
- * Return: 0; -EINVAL for bad filesystems=, with a line in the log; -ENOMEM.
+ * Return: 0; -EINVAL for bad filesystems=, with a line in the log; -ENOMEM.  After
+ * an error kdn_super_exit() is still to be called.
  */
 int kdn_super_init(void)
 {
@@ -451,7 +416,6 @@ int kdn_super_init(void)
 		type = get_fs_type(name);
 		if (type && !kdn_type_known(type)) {
 			kdn_served.type[kdn_served.nr++] = type;
-			kdn_served.whose |= kdn_type_whose(type);
 		} else if (type) {
 			module_put(type->owner);
 		} else if (named) {
@@ -461,8 +425,6 @@ int kdn_super_init(void)
 		}
 	}
 	kfree(names);
-	if (err)
-		kdn_super_exit();
 	return err;
 }
 

@@ -90,7 +90,7 @@ static void kdn_walk_super(struct super_block *sb)
 	 * A removal counts as lost before its nodes look removed, and a walk in
 	 * between would miss them.  Its remover holds kernfs's lock then: wait.
 	 */
-	kdn_super_pass(sb);
+	kdn_node_pass(d_inode(sb->s_root)->i_private);
 	spin_lock(&sb->s_inode_list_lock);
 	list_for_each_entry(inode, &sb->s_inodes, i_sb_list) {
 		bool wanted = kdn_wanted(inode);
@@ -104,7 +104,7 @@ static void kdn_walk_super(struct super_block *sb)
 		iput(last);
 		last = inode;
 		if (wanted)
-			kdn_worker_offer(inode->i_private);
+			kdn_worker_add(inode->i_private, true);
 		cond_resched();
 		spin_lock(&sb->s_inode_list_lock);
 	}
@@ -156,7 +156,7 @@ bool kdn_walk_check(void)
  */
 unsigned long kdn_walk_losses(void)
 {
-	return kdn_walk_lost() + kdn_hook_missed();
+	return kdn_capture_sum().lost + kdn_hook_missed();
 }
 
 /**
@@ -226,18 +226,6 @@ void kdn_walk(bool last)
 	/* handoff.pml: whole */
 	if (whose == KDN_ALL)
 		kdn_losses_known = losses;	/* handoff.pml: known */
-}
-
-/**
- * kdn_walk_lost - how often nodes were left to a walk
- *
- * Context: any.
- * Return: the count of removals that did not fit a ring or the handler's time,
- * and of nodes that did not fit the worker's list.
- */
-unsigned long kdn_walk_lost(void)
-{
-	return kdn_capture_sum().lost + READ_ONCE(kdn_counters.dropped);
 }
 
 /**

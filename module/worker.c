@@ -127,13 +127,6 @@ static bool kdn_is_dir(const struct kdn_item *item)
 	return kernfs_type(item->kn) == KERNFS_DIR;
 }
 
-static void kdn_wait_until(struct kdn_item *item, ktime_t when)
-{
-	timerqueue_init(&item->waiting);
-	item->waiting.expires = when;
-	timerqueue_add(&kdn_waiting, &item->waiting);
-}
-
 /* @item is not pending any more; it never was if it is looked at for late watches. */
 static void kdn_not_pending(const struct kdn_item *item)
 {
@@ -166,7 +159,7 @@ static bool kdn_make_room(void)
 	item = rb_entry(last, struct kdn_item, waiting.node);
 	timerqueue_del(&kdn_waiting, &item->waiting);
 	if (hash_hashed(&item->by_dir))
-		kdn_count(&kdn_counters.dropped);
+		this_cpu_inc(kdn_captured.lost);
 	else
 		kdn_walk_by(ktime_add_ns(kdn_now, KDN_GIVEN_WAY),
 			    kdn_node_whose(item->kn));
@@ -174,25 +167,28 @@ static bool kdn_make_room(void)
 	return true;
 }
 
-/* Take over a reference on a node, once. */
-static void kdn_add(struct kernfs_node *kn, bool offered)
+/**
+ * kdn_worker_add - take a node in hand, unless it is in hand already
+ * @kn: the node, removed; the caller keeps it from being freed
+ * @offered: a walk has found it
+ *
+ * Context: the worker; may sleep.
+ */
+void kdn_worker_add(struct kernfs_node *kn, bool offered)
 {
 	unsigned long key = (unsigned long)kn;
 	struct kdn_item *item;
 
-	hash_for_each_possible(kdn_by_node, item, by_node, key) {
-		if (item->kn == kn) {
-			kernfs_put(kn);
+	hash_for_each_possible(kdn_by_node, item, by_node, key)
+		if (item->kn == kn)
 			return;
-		}
-	}
 	if (kdn_nr_items == KDN_ITEMS_MAX && !kdn_make_room()) {
-		kdn_count(&kdn_counters.dropped);
-		kernfs_put(kn);
+		this_cpu_inc(kdn_captured.lost);
 		return;
 	}
 	/* It is small: to wait for memory is better than to lose the node. */
 	item = kzalloc(sizeof(*item), GFP_KERNEL | __GFP_NOFAIL);
+	kernfs_get(kn);
 	item->kn = kn;
 	item->since = kdn_now;
 	item->take = kdn_takes;
@@ -202,7 +198,6 @@ static void kdn_add(struct kernfs_node *kn, bool offered)
 	if (kernfs_type(kn) == KERNFS_FILE)
 		hash_add(kdn_unsettled, &item->by_dir,
 			 (unsigned long)kdn_parent(kn));
-	item->waiting.expires = kdn_now;
 	list_add_tail(&item->due, &kdn_due);
 	kdn_nr_items++;
 	kdn_count(&kdn_counters.pending);
@@ -244,28 +239,17 @@ static bool kdn_nobody_to_tell(struct kernfs_node *kn, bool sb_told)
 static void kdn_keep(struct kernfs_node *kn)
 {
 	trace_kdn_noted(kn);
-	if (!kdn_node_served(kn) || kdn_nobody_to_tell(kn, false)) {
-		kernfs_put(kn);
-	} else if (kdn_nobody_watches(kn)) {
+	if (kdn_nobody_to_tell(kn, false))
+		goto put;
+	if (kdn_nobody_watches(kn)) {
 		kdn_walk_by(ktime_add_ns(kdn_now, KDN_LATE), kdn_node_whose(kn));
-		kernfs_put(kn);
-	} else {
-		if (!kdn_node_out(kn))
-			kdn_node_pass(kn);
-		kdn_add(kn, false);
+		goto put;
 	}
-}
-
-/**
- * kdn_worker_offer - take a node that a walk has found
- * @kn: the node, removed; the caller keeps it from being freed
- *
- * Context: the worker, in kdn_walk(); may sleep.
- */
-void kdn_worker_offer(struct kernfs_node *kn)
-{
-	kernfs_get(kn);
-	kdn_add(kn, true);
+	if (!kdn_node_out(kn))
+		kdn_node_pass(kn);
+	kdn_worker_add(kn, false);
+put:
+	kernfs_put(kn);
 }
 
 /*
@@ -486,10 +470,13 @@ static bool kdn_round(bool last)
 		ktime_t again = kdn_look(item);
 
 		list_del(&item->due);
-		if (again == KDN_DONE)
+		if (again == KDN_DONE) {
 			kdn_free(item);
-		else
-			kdn_wait_until(item, again);
+		} else {
+			timerqueue_init(&item->waiting);
+			item->waiting.expires = again;
+			timerqueue_add(&kdn_waiting, &item->waiting);
+		}
 		cond_resched();
 	}
 	kdn_supers_put();
@@ -573,9 +560,6 @@ int kdn_worker_init(void)
 void kdn_worker_exit(void)
 {
 	unsigned int tries = 10;
-	struct kdn_item *item;
-	struct hlist_node *next;
-	unsigned int bucket;
 
 	/* handoff.pml: cancel */
 	cancel_delayed_work_sync(&kdn_work);
@@ -588,8 +572,8 @@ void kdn_worker_exit(void)
 		kdn_last_try = tries == 1;
 		kdn_round(true);
 	}
-	/* handoff.pml: exit_put */
-	hash_for_each_safe(kdn_by_node, bucket, next, item, by_node)
-		kdn_free(item);
+	/* All nodes wait, after a round.  handoff.pml: exit_put */
+	while (kdn_make_room())
+		;
 	destroy_workqueue(kdn_wq);
 }

@@ -5,5 +5,5 @@
 bool kdn_probe(struct dentry *dentry);
 bool kdn_probe(struct dentry *dentry)
 {
-	return hlist_empty(&dentry->d_children);
+	return d_next_sibling(d_first_child(dentry));
 }
