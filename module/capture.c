@@ -241,7 +241,7 @@ void kdn_capture_sync(void)
 }
 
 /**
- * kdn_capture_sum - what the handlers have counted
+ * kdn_capture_sum - what the handlers, and the worker, have counted
  *
  * Context: any.
  * Return: the counts, over all CPUs.

@@ -197,7 +197,7 @@ void kdn_hook_try(void)
 	/* Any other removal proves it just as well. */
 	firing = kdn_capture_sum().removals + kdn_hook_missed() != before;
 	/* If the module is being unloaded, that is why it did not fire. */
-	if (!module_is_live(THIS_MODULE))
+	if (!data_race(module_is_live(THIS_MODULE)))
 		return;
 	if (!firing && kdn_firing)
 		pr_warn("kprobes are switched off: removals are no longer seen at once, watchers hear at the next resync; try 1 in debugfs, kprobes/enabled, and sysctl kernel.ftrace_enabled=1\n");

@@ -16,7 +16,8 @@
  *	held		referenced by its remover or its owner
  *	noted		put into a ring by the probe's handler
  *	offered		found by a walk; users know a walk as a resync
- *	lost		not noted although it should have been: a walk is owed
+ *	lost		not noted although it should have been, or let go unsettled:
+ *			a walk is owed
  */
 #ifndef KDN_INTERNAL_H
 #define KDN_INTERNAL_H
@@ -133,8 +134,9 @@ extern struct kdn_supers kdn_supers;
 /* Does anybody watch a file in a hierarchy, or did lately?  The worker's guess. */
 static inline bool kdn_supers_watched(enum kdn_whose whose)
 {
-	return time_before(jiffies, READ_ONCE(kdn_supers.watched[whose]) +
-				    KDN_WATCHED_LATELY);
+	unsigned long last = READ_ONCE(kdn_supers.watched[whose]);
+
+	return jiffies - last < KDN_WATCHED_LATELY;
 }
 
 int kdn_super_init(void);

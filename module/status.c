@@ -52,7 +52,7 @@ static const struct attribute *kdn_attrs[] = {
 };
 
 /**
- * kdn_status_init - create the directory and its files
+ * kdn_status_init - create the directory and its files, and in it the barrier
  *
  * Context: process, may sleep; all that the files show is set up.
  * Return: 0, or an error with a line in the log.  After an error

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* v6.8, "switch dentry's child list to hlist": d_subdirs became d_children */
+/* v6.8, "dentry: switch the lists of children to hlist": d_subdirs became d_children */
 #include <linux/dcache.h>
 
 bool kdn_probe(struct dentry *dentry);

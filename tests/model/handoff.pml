@@ -80,7 +80,7 @@ mtype = { IDLE, TIMER, QUEUED };
 mtype work = QUEUED;
 bool work_runs, work_cancel;
 byte items, pending;		/* nodes in hand; of these, not yet told */
-byte dropped;
+byte dropped;			/* the worker's part of kdn_captured.lost */
 
 /* walk.c.  The first walk looks for removals from before the load. */
 #define NONE		0
@@ -246,7 +246,10 @@ end:	do
 
 /* --------------------------------------- the worker: worker.c, capture.c */
 
-/* kdn_add(), with the caller's reference; the node is another one each time. */
+/*
+ * kdn_worker_add(), and the put after it: here the item gets the caller's reference.
+ * The node is another one each time.
+ */
 inline add()
 {
 	if
@@ -381,7 +384,7 @@ inline round(last)
 	:: whose -> walk()
 	:: else
 	fi;
-	/* kdn_serve() */
+	/* The loop over kdn_due. */
 	if
 	:: true
 	:: d_step { pending -> pending = 0 }
