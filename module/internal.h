@@ -139,6 +139,11 @@ static inline bool kdn_supers_watched(enum kdn_whose whose)
 	return jiffies - last < KDN_WATCHED_LATELY;
 }
 
+static inline struct kernfs_node *kdn_super_root(struct super_block *sb)
+{
+	return d_inode(sb->s_root)->i_private;
+}
+
 int kdn_super_init(void);
 void kdn_super_exit(void);
 int kdn_supers_get(unsigned int whose);

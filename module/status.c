@@ -56,7 +56,7 @@ static const struct attribute *kdn_attrs[] = {
  *
  * Context: process, may sleep; all that the files show is set up.
  * Return: 0, or an error with a line in the log.  After an error
- * kdn_status_remove() is still to be called.
+ * kdn_status_remove() and kdn_order_exit() are still to be called.
  */
 int kdn_status_init(void)
 {

@@ -62,9 +62,15 @@ bool kdn_node_out(struct kernfs_node *kn)
 	return data_race(RB_EMPTY_NODE(&kn->rb)) && kdn_parent(kn);
 }
 
+/* What all nodes of a hierarchy share; a root has no parent. */
+static struct kernfs_root *kdn_root(struct kernfs_node *kn)
+{
+	return (kdn_parent(kn) ?: kn)->dir.root;
+}
+
 /**
  * kdn_node_whose - whose superblocks may have a node's inodes?
- * @kn: the node, removed, with a reference
+ * @kn: the node, removed or a root, with a reference
  *
  * The hierarchy of sysfs is there for ever, so its root is the same whenever it
  * is asked for.  Others come and go, and an address may be used again.
@@ -74,8 +80,8 @@ bool kdn_node_out(struct kernfs_node *kn)
  */
 enum kdn_whose kdn_node_whose(struct kernfs_node *kn)
 {
-	return kdn_parent(kn)->dir.root == kernel_kobj->sd->dir.root ?
-	       KDN_SYSFS : KDN_OTHERS;
+	return kdn_root(kn) == kdn_root(kernel_kobj->sd) ? KDN_SYSFS :
+							   KDN_OTHERS;
 }
 
 /**
@@ -91,24 +97,18 @@ enum kdn_whose kdn_node_whose(struct kernfs_node *kn)
  */
 void kdn_node_pass(struct kernfs_node *kn)
 {
-	struct kernfs_node *dir = kdn_parent(kn) ?: kn;
-
 	/* Only sysfs has directories where a lookup must name a namespace. */
-	if (dir->dir.root == kernel_kobj->sd->dir.root)
-		dir = kernel_kobj->sd;
+	struct kernfs_node *dir = kdn_node_whose(kn) == KDN_SYSFS ?
+				  kernel_kobj->sd : kdn_parent(kn) ?: kn;
+
 	/* There is no such name. */
 	kernfs_put(kernfs_find_and_get(dir, ""));
-}
-
-static struct kernfs_node *kdn_super_root(struct super_block *sb)
-{
-	return d_inode(sb->s_root)->i_private;
 }
 
 /* Is a node of the hierarchy that a superblock shows? */
 static bool kdn_super_shows(struct super_block *sb, struct kernfs_node *kn)
 {
-	return kdn_parent(kn)->dir.root == kdn_super_root(sb)->dir.root;
+	return kdn_root(kn) == kdn_root(kdn_super_root(sb));
 }
 
 /*

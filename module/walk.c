@@ -90,7 +90,7 @@ static void kdn_walk_super(struct super_block *sb)
 	 * A removal counts as lost before its nodes look removed, and a walk in
 	 * between would miss them.  Its remover holds kernfs's lock then: wait.
 	 */
-	kdn_node_pass(d_inode(sb->s_root)->i_private);
+	kdn_node_pass(kdn_super_root(sb));
 	spin_lock(&sb->s_inode_list_lock);
 	list_for_each_entry(inode, &sb->s_inodes, i_sb_list) {
 		bool wanted = kdn_wanted(inode);

@@ -560,6 +560,9 @@ int kdn_worker_init(void)
 void kdn_worker_exit(void)
 {
 	unsigned int tries = 10;
+	struct kdn_item *item;
+	struct hlist_node *next;
+	unsigned int bucket;
 
 	/* handoff.pml: cancel */
 	cancel_delayed_work_sync(&kdn_work);
@@ -572,8 +575,8 @@ void kdn_worker_exit(void)
 		kdn_last_try = tries == 1;
 		kdn_round(true);
 	}
-	/* All nodes wait, after a round.  handoff.pml: exit_put */
-	while (kdn_make_room())
-		;
+	/* handoff.pml: exit_put */
+	hash_for_each_safe(kdn_by_node, bucket, next, item, by_node)
+		kdn_free(item);
 	destroy_workqueue(kdn_wq);
 }

@@ -10,10 +10,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -93,7 +91,6 @@ static void remove_for_ever(void *unused)
 	char *dir = new_cgroup("beside");
 
 	(void)unused;
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	for (;;) {
 		remove_dir(dir);
 		make_dir(dir);
