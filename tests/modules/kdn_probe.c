@@ -88,7 +88,8 @@ static noinline void miss_canary(void)
 
 /*
  * A removal may sleep, and this may not. Nobody else uses sysfs while the test
- * runs, so it does not; but some kernels complain that it might.
+ * runs, so it does not wait; but some kernels complain that it might, and others
+ * let another task run: the test must stay on its CPU.
  */
 static int miss_hit(struct kprobe *p, struct pt_regs *regs)
 {
