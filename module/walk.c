@@ -215,17 +215,16 @@ void kdn_walk(bool last)
 		kdn_walk_by(ktime_add_ns(now, KDN_WALK_DELAY), whose);
 		return;
 	}
-	if (whose == KDN_ALL) {
-		kdn_count(&kdn_counters.walks);
-		if (kdn_asked.twice && !last)
-			kdn_walk_by(ktime_add_ns(now, KDN_WALK_LATE), KDN_ALL);
-		kdn_asked.twice = false;
-	}
 	for (i = 0; i < kdn_supers.nr; i++)
 		kdn_walk_super(kdn_supers.sb[i]);
 	/* handoff.pml: whole */
-	if (whose == KDN_ALL)
-		kdn_losses_known = losses;	/* handoff.pml: known */
+	if (whose != KDN_ALL)
+		return;
+	kdn_losses_known = losses;		/* handoff.pml: known */
+	kdn_count(&kdn_counters.walks);
+	if (kdn_asked.twice && !last)
+		kdn_walk_by(ktime_add_ns(now, KDN_WALK_LATE), KDN_ALL);
+	kdn_asked.twice = false;
 }
 
 /**
