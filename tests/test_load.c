@@ -243,6 +243,14 @@ static void wrong_symbol(void)
 				symbols[i]);
 }
 
+/* A function that kprobes itself needs takes no probe. */
+static void probe_refused(void)
+{
+	if (!file_has("/proc/kallsyms", " notify_die\n", ""))
+		skip("no function notify_die");
+	refused("symbol=notify_die", EINVAL, "refuses a probe", "notify_die");
+}
+
 /* Kprobes are switched off in debugfs. */
 static void kprobes_off(void)
 {
@@ -265,6 +273,7 @@ const struct kdn_test tests[] = {
 	{ "foreign_filesystem", foreign_filesystem },
 	{ "no_such_symbol", no_such_symbol },
 	{ "wrong_symbol", wrong_symbol },
+	{ "probe_refused", probe_refused },
 	{ "kprobes_off", kprobes_off },
 	{ }
 };
