@@ -126,8 +126,9 @@ void mount_at(const char *dir, const char *type, const char *options);
  * names of the events with spaces between. A watch of which nothing was said
  * is to be silent. Alternatives are separated by ' or '. After verify(), all
  * are expected to be silent again. listen_for() reads until nothing has come
- * for so long; collect() does so when all has come that is expected. verify_soon()
- * is verify(), but all must have come soon_ms() after BEGIN, by granted_ms().
+ * for so long; collect() does so when all has come that is expected. verify_within()
+ * is verify(), but all must have come MS after BEGIN, by granted_ms(); verify_soon()
+ * allows soon_ms().
  */
 struct watch {
 	int inst, wd;
@@ -148,6 +149,7 @@ void expect_all(const char *events);
 void listen_for(int silence_ms);
 void collect(void);
 void verify(void);
+void verify_within(long begin, long ms);
 void verify_soon(long begin);
 
 /* All are told now that what they watch is gone. */

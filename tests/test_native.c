@@ -152,7 +152,7 @@ static void add_rule(int set, const char *path)
 
 /*
  * Somebody holds the inodes as long as they like, without dentries: of watched
- * files, and of a directory.
+ * files, and of a directory. They are told within two seconds, and without a walk.
  */
 static void held_inodes(void)
 {
@@ -161,9 +161,11 @@ static void held_inodes(void)
 	};
 	char *dir = new_cgroup("held_inodes");
 	int inst = instance(), set = ruleset();
+	unsigned long resyncs;
+	long begin;
 	size_t i;
 
-	load("");
+	load("resync_seconds=0");
 	for (i = 0; i < ARRAY_SIZE(files); i++) {
 		char *path = text("%s/%s", dir, files[i]);
 
@@ -173,8 +175,14 @@ static void held_inodes(void)
 	watch(inst, dir, IN_DELETE_SELF);
 	add_rule(set, dir);
 	drop_caches();
+	WAIT_FOR(status("resyncs") >= 2);
+	resyncs = status("resyncs");
+	begin = granted_ms();
 	remove_dir(dir);
-	verify_all_gone();
+	expect_all(GONE);
+	verify_within(begin, 2000L * slowness());
+	if (status("resyncs") != resyncs)
+		fail("found by a walk: %lu resyncs", status("resyncs") - resyncs);
 	close(set);
 	verify();
 }
