@@ -99,7 +99,8 @@ static bool kdn_tree_held(struct dentry *top)
 }
 
 /*
- * Can a program still come to a directory?  If this says no, none will.
+ * Can a program still come to a directory?  If this says no, none will, but for one
+ * that has only the inode so far: see kdn_tell_dir().
  *
  * A program in a directory below can only move up, where the count meets it: kernfs
  * fails each lookup that finds a directory removed.  Nothing is pruned: such a
@@ -134,7 +135,8 @@ static bool kdn_dir_open(struct dentry *dir)
  * before it lets go of the last.  While the inode can't be found by its number, a
  * program that has come no further than the node gets another inode, whose dentry
  * leads nowhere.  One that has come to this inode has a reference on it, or has one
- * on the dentry by the time that those are counted.
+ * on the dentry by the time that those are counted.  It is waited for only while
+ * @patient: a program may hold the inode for ever, and mostly it is not opening it.
  */
 static enum kdn_told kdn_tell_dir(struct inode *inode, struct dentry *dir,
 				  bool patient)
