@@ -160,7 +160,8 @@ static enum kdn_told kdn_tell_dir(struct inode *inode, struct dentry *dir,
 /*
  * Is the VFS about to tell?  It tells when the last dentry dies.  In rmdir() that is
  * before it unlocks the parent directory, and the event names the process then.
- * (Others lock the directory, too: a lookup, a readdir().)
+ * Others lock the directory, too, for as long as they like: a lookup, a readdir().
+ * So this is asked only while the removal is fresh.
  */
 static bool kdn_vfs_telling(struct dentry *alias)
 {
@@ -215,6 +216,7 @@ void kdn_alias_put(struct dentry *alias)
  * @inode: the inode of a node that is out and settled; the caller holds a
  *         reference on it and keeps its superblock active
  * @first: marks on the superblock were not told of the node before
+ * @fresh: return KDN_LATER if the VFS is about to tell; else go on
  * @patient: return KDN_UNSURE where that may be; else go on
  *
  * inotify readers get IN_DELETE_SELF, where they asked for it, and IN_IGNORED;
@@ -223,7 +225,8 @@ void kdn_alias_put(struct dentry *alias)
  * Context: the worker; may sleep; nothing of kernfs and no superblock is locked.
  * Return: see &enum kdn_told.
  */
-enum kdn_told kdn_deliver(struct inode *inode, bool first, bool patient)
+enum kdn_told kdn_deliver(struct inode *inode, bool first, bool fresh,
+			  bool patient)
 {
 	bool found = kdn_inode_watched(inode), vfs_tells, watched, tell_sb;
 	struct super_block *sb = inode->i_sb;
@@ -249,9 +252,10 @@ enum kdn_told kdn_deliver(struct inode *inode, bool first, bool patient)
 	watched = kdn_inode_watched(inode);
 	if (!watched && !tell_sb)
 		told = KDN_NOBODY;
-	else if (patient && kdn_kernel.native &&
-		 (!alias || (vfs_tells && kdn_vfs_telling(alias))))
+	else if (patient && kdn_kernel.native && !alias)
 		told = KDN_UNSURE;
+	else if (fresh && vfs_tells && kdn_vfs_telling(alias))
+		told = KDN_LATER;
 	else if (!watched)
 		/*
 		 * There were no marks, so destroy none: if this is an open

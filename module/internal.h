@@ -163,7 +163,7 @@ void kdn_node_pass(struct kernfs_node *kn);
  * enum kdn_told - what became of an inode's watchers
  * @KDN_TOLD: they have read, or will now read, that the file is gone
  * @KDN_NOBODY: there were none left to tell
- * @KDN_LATER: not now: the directory is open
+ * @KDN_LATER: not now: the directory is open, or the VFS is about to tell them
  * @KDN_UNSURE: not now: the VFS may be telling them, or a program just opening the
  *              directory; nothing but time shows that neither is
  */
@@ -174,7 +174,8 @@ enum kdn_told {
 	KDN_UNSURE,
 };
 
-enum kdn_told kdn_deliver(struct inode *inode, bool first, bool patient);
+enum kdn_told kdn_deliver(struct inode *inode, bool first, bool fresh,
+			  bool patient);
 void kdn_alias_put(struct dentry *alias);
 
 static inline bool kdn_inode_watched(struct inode *inode)

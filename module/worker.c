@@ -61,7 +61,7 @@
 /* If a node gives way to another, a walk looks for it this much later. */
 #define KDN_GIVEN_WAY		(5LL * NSEC_PER_SEC)
 
-/* How long an inode is left alone for KDN_UNSURE. */
+/* How long a removal is fresh, and how long an inode is left alone for KDN_UNSURE. */
 #define KDN_PATIENCE		NSEC_PER_SEC
 
 /* In place of the time of the next look: the node needs none. */
@@ -342,6 +342,7 @@ static u64 kdn_impatient(const struct kdn_item *item)
 /* Tell the watchers of a node on every superblock. */
 static ktime_t kdn_tell(struct kdn_item *item)
 {
+	bool fresh = !kdn_last_try && ktime_sub(kdn_now, item->since) < KDN_PATIENCE;
 	u64 impatient = kdn_impatient(item), unsure = 0;
 	bool told = false, later = false;
 	unsigned int i;
@@ -357,7 +358,7 @@ static ktime_t kdn_tell(struct kdn_item *item)
 		}
 		if (!inode)
 			continue;
-		result = kdn_deliver(inode, !item->sb_told,
+		result = kdn_deliver(inode, !item->sb_told, fresh,
 				     !(impatient & kdn_sb_bit(sb)));
 		iput(inode);
 		told |= result == KDN_TOLD;

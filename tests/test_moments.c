@@ -9,11 +9,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/userfaultfd.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/fanotify.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 /* Processes wait at one function, kernel threads at another; NULL: at none. */
@@ -98,14 +103,63 @@ static void evictable_mark(void)
 #endif
 }
 
+/* A thread that reads a directory, and keeps it locked until it gets memory for that */
+struct reader {
+	pthread_t thread;
+	int dir, memory;
+	void *page;
+};
+
+#define PAGE	((size_t)sysconf(_SC_PAGESIZE))
+
+static void *read_dir(void *arg)
+{
+	struct reader *r = arg;
+
+	if (syscall(SYS_getdents64, r->dir, r->page, PAGE) <= 0)
+		fail("getdents64: %m");
+	return NULL;
+}
+
+static void begin_reading(struct reader *r, const char *path)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register range = { .mode = UFFDIO_REGISTER_MODE_MISSING };
+	struct pollfd p = { .events = POLLIN };
+
+	r->dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	r->page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	range.range = (struct uffdio_range){ (uintptr_t)r->page, PAGE };
+	r->memory = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+	if (r->memory < 0)
+		skip("no userfaultfd: %m");
+	p.fd = r->memory;
+	if (ioctl(r->memory, UFFDIO_API, &api) ||
+	    ioctl(r->memory, UFFDIO_REGISTER, &range) ||
+	    pthread_create(&r->thread, NULL, read_dir, r))
+		fail("a page that does not come: %m");
+	if (poll(&p, 1, DEADLINE_MS) != 1)
+		fail("nothing is read of %s", path);
+}
+
+static void end_reading(struct reader *r)
+{
+	close(r->memory);
+	pthread_join(r->thread, NULL);
+	munmap(r->page, PAGE);
+	close(r->dir);
+}
+
 /*
  * Returns false if the kernel took longer than the module waits for it. The delay is
  * met twice: when the kernel tells, and when it frees the inode.
  */
-static bool meet_close(int fd)
+static bool meet_close(int fd, bool beside_reader)
 {
 	char *dir = new_cgroup("closed_directory");
 	int held = hold_dir_open(dir);
+	struct reader reader;
 	struct target *top;
 	long begun, took;
 
@@ -114,12 +168,16 @@ static bool meet_close(int fd)
 	top->events = 0;
 	add_mark(fd, FAN_MARK_INODE, dir);
 	remove_dir(dir);
-	listen_for(1500);
+	if (beside_reader)
+		begin_reading(&reader, CGROUPS "/kdn");
+	listen_for(beside_reader ? 850 : 1500);
 	begun = now_ms();
 	close(held);
 	took = now_ms() - begun;
 	note("the close took %ld ms", took);
 	read_marks(fd, 1);
+	if (beside_reader)
+		end_reading(&reader);
 	if (took < 900)
 		once(top);
 	return took < 900;
@@ -129,17 +187,32 @@ static bool meet_close(int fd)
  * The same for a directory that was open: the kernel tells of it at the close, long
  * after the removal. The module waits a second for it.
  */
-static void closed_directory(void)
+static void meet_closes(int n, bool beside_reader)
 {
-	int fd = group(), tries = 30;
+	int fd = group(), tries = 30, met = 0;
 
 	if (!kernel_is_native())
 		skip("no native support");
 	load("");
 	delay("__fsnotify_inode_delete", 300, NULL, 0);
-	while (!meet_close(fd))
-		if (!--tries)
-			skip("too busy: each time it took a second to close a directory");
+	while (met < n && tries--)
+		met += meet_close(fd, beside_reader);
+	if (!met)
+		skip("too busy: each time it took a second to close a directory");
+}
+
+static void closed_directory(void)
+{
+	meet_closes(1, false);
+}
+
+/*
+ * The same while somebody has the parent directory locked, as rmdir() has while it
+ * tells: that takes nothing off the second. It does not meet each time.
+ */
+static void closed_beside_reader(void)
+{
+	meet_closes(8, true);
 }
 
 /*
@@ -263,6 +336,7 @@ const struct kdn_test tests[] = {
 	{ "caches", caches },
 	{ "evictable_mark", evictable_mark },
 	{ "closed_directory", closed_directory },
+	{ "closed_beside_reader", closed_beside_reader },
 	{ "who_removed", who_removed },
 	{ "opened_by_handle", opened_by_handle },
 	{ }
