@@ -236,7 +236,8 @@ enum kdn_told kdn_deliver(struct inode *inode, bool first, bool fresh,
 	/*
 	 * The VFS tells at the death of the last dentry: it can't while we hold
 	 * one.  If there is none, either it is telling just now, or it never will:
-	 * the last dentry died before the removal.
+	 * the last dentry died before the removal.  The same goes for a dentry
+	 * without a parent: open_by_handle_at() has made it since.
 	 */
 	alias = d_find_any_alias(inode);
 	/* If the VFS has just destroyed the marks, this is to be seen below. */
@@ -252,7 +253,7 @@ enum kdn_told kdn_deliver(struct inode *inode, bool first, bool fresh,
 	watched = kdn_inode_watched(inode);
 	if (!watched && !tell_sb)
 		told = KDN_NOBODY;
-	else if (patient && kdn_kernel.native && !alias)
+	else if (patient && kdn_kernel.native && (!alias || IS_ROOT(alias)))
 		told = KDN_UNSURE;
 	else if (fresh && vfs_tells && kdn_vfs_telling(alias))
 		told = KDN_LATER;
