@@ -79,26 +79,43 @@ static void caches(void)
 	note("%ld inodes and %ld nodes, as before", inodes_before, nodes_before);
 }
 
+/* A mark on the only target */
+static struct target *mark(int fd, unsigned int flags, const char *path)
+{
+	struct target *t;
+
+	target_count = 0;
+	t = target(path);
+	t->events = 0;
+	add_mark(fd, FAN_MARK_INODE | flags, path);
+	return t;
+}
+
+/*
+ * It is told once. Returns false if the kernel, which began then, took longer than the
+ * module waits for it.
+ */
+static bool once_in_time(int fd, const struct target *t, long begun)
+{
+	long took = now_ms() - begun;
+
+	note("the kernel took %ld ms", took);
+	read_marks(fd, 1);
+	if (took < 900)
+		once(t);
+	return took < 900;
+}
+
 #ifdef FAN_MARK_EVICTABLE
-/* Returns false if the kernel took longer than the module waits for it. */
 static bool meet_removal(int fd)
 {
 	char *dir = new_cgroup("evictable_mark");
-	struct target *file;
-	long begun, took;
+	struct target *file = mark(fd, FAN_MARK_EVICTABLE,
+				   text("%s/cgroup.events", dir));
+	long begun = now_ms();
 
-	target_count = 0;
-	file = target(text("%s/cgroup.events", dir));
-	file->events = 0;
-	add_mark(fd, FAN_MARK_INODE | FAN_MARK_EVICTABLE, file->path);
-	begun = now_ms();
 	remove_dir(dir);
-	took = now_ms() - begun;
-	note("the removal took %ld ms", took);
-	read_marks(fd, 1);
-	if (took < 900)
-		once(file);
-	return took < 900;
+	return once_in_time(fd, file, begun);
 }
 #endif
 
@@ -171,36 +188,26 @@ static void end_reading(struct reader *r)
 	close(r->dir);
 }
 
-/*
- * Returns false if the kernel took longer than the module waits for it. The delay is
- * met twice: when the kernel tells, and when it frees the inode.
- */
+/* The delay is met twice: when the kernel tells, and when it frees the inode. */
 static bool meet_close(int fd, bool beside_reader)
 {
 	char *dir = new_cgroup("closed_directory");
 	int held = hold_dir_open(dir);
+	struct target *top = mark(fd, 0, dir);
 	struct reader reader;
-	struct target *top;
-	long begun, took;
+	bool in_time;
+	long begun;
 
-	target_count = 0;
-	top = target(dir);
-	top->events = 0;
-	add_mark(fd, FAN_MARK_INODE, dir);
 	remove_dir(dir);
 	if (beside_reader)
 		begin_reading(&reader, CGROUPS "/kdn");
 	listen_for(beside_reader ? 850 : 1500);
 	begun = now_ms();
 	close(held);
-	took = now_ms() - begun;
-	note("the close took %ld ms", took);
-	read_marks(fd, 1);
+	in_time = once_in_time(fd, top, begun);
 	if (beside_reader)
 		end_reading(&reader);
-	if (took < 900)
-		once(top);
-	return took < 900;
+	return in_time;
 }
 
 /*
