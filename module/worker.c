@@ -78,7 +78,7 @@
  * @by_dir: its place in the table of unsettled files by directory
  * @kn: the node, with a reference
  * @since: when it was first seen; when it was first seen to be out
- * @unsure_since: the first of the looks that @unsure is about
+ * @unsure_for: how long it has waited for @unsure: the sum of the waits asked for
  * @unsure: where each look since then found KDN_UNSURE, see kdn_sb_bit()
  * @losses: of a directory, what kdn_walk_losses() was when it was seen to be out
  * @barrier: the barrier that it waits for; 0 for none
@@ -95,7 +95,7 @@ struct kdn_item {
 	struct hlist_node by_dir;
 	struct kernfs_node *kn;
 	ktime_t since;
-	ktime_t unsure_since;
+	s64 unsure_for;
 	u64 unsure;
 	unsigned long losses;
 	u32 barrier;
@@ -335,8 +335,7 @@ static u64 kdn_impatient(const struct kdn_item *item)
 {
 	if (kdn_last_try)
 		return kdn_is_dir(item) ? 0 : U64_MAX;
-	return ktime_sub(kdn_now, item->unsure_since) < KDN_PATIENCE ?
-	       0 : item->unsure;
+	return item->unsure_for < KDN_PATIENCE ? 0 : item->unsure;
 }
 
 /* Tell the watchers of a node on every superblock. */
@@ -374,10 +373,16 @@ static ktime_t kdn_tell(struct kdn_item *item)
 	item->unsure &= unsure;
 	if (!item->unsure) {
 		item->unsure = unsure;
-		item->unsure_since = kdn_now;
+		item->unsure_for = 0;
 	}
-	if (unsure)
-		return min(kdn_wait(item), ktime_add_ns(kdn_now, KDN_WAIT_USUAL));
+	if (unsure) {
+		ktime_t usual = ktime_add_ns(kdn_now, KDN_WAIT_USUAL);
+		ktime_t again = min(kdn_wait(item), usual);
+
+		/* What comes on top is not the VFS's: the machine may stand still. */
+		item->unsure_for += ktime_sub(again, kdn_now);
+		return again;
+	}
 	if (later)
 		return kdn_wait(item);
 	return told || !item->late ? kdn_look_late(item) : KDN_DONE;

@@ -36,6 +36,17 @@ static void delay(const char *process, int process_ms, const char *thread,
 		fail("insmod of kdn_delay.ko: %s", strerror(-err));
 }
 
+/* How often a process has begun to wait, and how often a kernel thread has */
+static long delays(void)
+{
+	return atol(get("/sys/module/kdn_delay/parameters/waits"));
+}
+
+static long thread_delays(void)
+{
+	return atol(get("/sys/module/kdn_delay/parameters/thread_waits"));
+}
+
 static long inodes(void)
 {
 	return atol(get("/proc/sys/fs/inode-nr"));
@@ -138,6 +149,40 @@ static void evictable_mark(void)
 #else
 	skip("no FAN_MARK_EVICTABLE where this was built");
 #endif
+}
+
+/* Returns false if the worker did not look two to five times meanwhile. */
+static bool meet_looks(int fd)
+{
+	char *dir = new_cgroup("slow_machine");
+	struct target *file = mark(fd, 0, text("%s/cgroup.events", dir));
+	long before = thread_delays(), looks;
+
+	remove_dir(dir);
+	looks = thread_delays() - before;
+	note("looked at %ld times", looks);
+	read_marks(fd, 1);
+	if (looks >= 2 && looks <= 5)
+		once(file);
+	return looks >= 2 && looks <= 5;
+}
+
+/*
+ * The whole machine is slow: the worker takes a second to look, and the kernel takes
+ * four times as long to tell of an inode. The worker waits for a second of waits
+ * that it has asked for: here, until its sixth look.
+ */
+static void slow_machine(void)
+{
+	int fd = group(), tries = 30;
+
+	if (!kernel_is_native())
+		skip("without native support the module is alone");
+	load("");
+	delay("fsnotify_detach_mark", 4200, "d_find_any_alias", 1050);
+	while (!meet_looks(fd))
+		if (!--tries)
+			skip("too busy: there never were two to five looks");
 }
 
 /* A thread that reads a directory, and keeps it locked until it gets memory for that */
@@ -288,11 +333,6 @@ static void open_by_handle(void *arg)
 	close(fd);
 }
 
-static long delays(void)
-{
-	return atol(get("/sys/module/kdn_delay/parameters/waits"));
-}
-
 /*
  * The function that finds or makes an inode's dentry. clang's LTO inlines it into
  * callers in other files; what it calls gets a name that ends in a number then.
@@ -362,6 +402,7 @@ static void opened_by_handle(void)
 const struct kdn_test tests[] = {
 	{ "caches", caches },
 	{ "evictable_mark", evictable_mark },
+	{ "slow_machine", slow_machine },
 	{ "closed_directory", closed_directory },
 	{ "closed_beside_reader", closed_beside_reader },
 	{ "who_removed", who_removed },

@@ -28,6 +28,10 @@ static unsigned int thread_ms;
 module_param(thread_ms, uint, 0444);
 MODULE_PARM_DESC(thread_ms, "For so long");
 
+static unsigned int thread_waits;
+module_param(thread_waits, uint, 0444);
+MODULE_PARM_DESC(thread_waits, "How often one has begun to wait");
+
 static unsigned int waits;
 module_param(waits, uint, 0444);
 MODULE_PARM_DESC(waits, "How often a process has begun to wait");
@@ -44,8 +48,10 @@ NOKPROBE_SYMBOL(process_hit);
 
 static int thread_hit(struct kprobe *p, struct pt_regs *regs)
 {
-	if (current->flags & PF_KTHREAD)
-		mdelay(thread_ms);
+	if (!(current->flags & PF_KTHREAD))
+		return 0;
+	WRITE_ONCE(thread_waits, thread_waits + 1);
+	mdelay(thread_ms);
 	return 0;
 }
 NOKPROBE_SYMBOL(thread_hit);
