@@ -32,7 +32,7 @@
 
 static unsigned int resync_seconds = 60;
 module_param(resync_seconds, uint, 0444);
-MODULE_PARM_DESC(resync_seconds, "Seconds between walks over all watched inodes, 0 for none, at most 86400 (default 60)");
+MODULE_PARM_DESC(resync_seconds, "Seconds between walks over the inodes of watched filesystems, 0 for none, at most 86400 (default 60)");
 
 /**
  * struct kdn_asked - the walk that was asked for, if one was
