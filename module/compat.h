@@ -80,6 +80,16 @@ static inline bool kdn_removing(const struct kernfs_node *kn)
 #endif
 }
 
+/* Was it unmounted?  Since 6.6 it may still be in its type's list then. */
+static inline bool kdn_sb_dying(const struct super_block *sb)
+{
+#ifdef SB_DYING
+	return READ_ONCE(sb->s_flags) & SB_DYING;
+#else
+	return false;
+#endif
+}
+
 #ifdef HAVE_FSNOTIFY_SB_INFO
 static inline bool kdn_sb_marked(struct super_block *sb)
 {

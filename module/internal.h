@@ -128,7 +128,7 @@ struct kdn_supers {
 /* The worker's, from kdn_supers_get() to kdn_supers_put(). */
 extern struct kdn_supers kdn_supers;
 
-/* For so long it is remembered that somebody watched: for two walks by time. */
+/* For so long it is remembered that somebody watched: two walks' time by default. */
 #define KDN_WATCHED_LATELY	(120 * HZ)
 
 /* Does anybody watch a file in a hierarchy, or did lately?  The worker's guess. */
@@ -149,7 +149,7 @@ void kdn_super_exit(void);
 int kdn_supers_get(unsigned int whose);
 void kdn_supers_put(void);
 bool kdn_supers_look(struct kernfs_node *kn, bool first, int *inodes);
-bool kdn_supers_in_hand(struct kernfs_node *kn);
+bool kdn_supers_in_use(struct kernfs_node *kn);
 bool kdn_super_wants(struct super_block *sb, struct kernfs_node *kn);
 struct inode *kdn_super_inode(struct super_block *sb, struct kernfs_node *kn);
 struct inode *kdn_super_stand_in(struct super_block *sb, struct kernfs_node *kn);

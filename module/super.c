@@ -230,7 +230,7 @@ struct inode *kdn_super_stand_in(struct super_block *sb, struct kernfs_node *kn)
 }
 
 /**
- * kdn_supers_in_hand - could a program still place a watch on a removed node?
+ * kdn_supers_in_use - could a program still place a watch on a removed node?
  * @kn: the node, out, on which the caller holds a reference
  *
  * A dentry that is only cached leads no program to the inode any more.  One that
@@ -240,24 +240,24 @@ struct inode *kdn_super_stand_in(struct super_block *sb, struct kernfs_node *kn)
  * Return: whether there is a dentry in use, or more than one, or another
  * reference on an inode.
  */
-bool kdn_supers_in_hand(struct kernfs_node *kn)
+bool kdn_supers_in_use(struct kernfs_node *kn)
 {
-	bool in_hand = false;
+	bool in_use = false;
 	unsigned int i;
 
-	for (i = 0; i < kdn_supers.nr && !in_hand; i++) {
+	for (i = 0; i < kdn_supers.nr && !in_use; i++) {
 		struct inode *inode = kdn_super_inode(kdn_supers.sb[i], kn);
 		struct dentry *alias;
 
 		if (!inode)
 			continue;
 		alias = d_find_any_alias(inode);
-		in_hand = atomic_read(&inode->i_count) > 1 + !!alias ||
-			  (alias && d_count(alias) > 1);
+		in_use = atomic_read(&inode->i_count) > 1 + !!alias ||
+			 (alias && d_count(alias) > 1);
 		kdn_alias_put(alias);
 		iput(inode);
 	}
-	return in_hand;
+	return in_use;
 }
 
 static bool kdn_supers_room(void)
@@ -275,6 +275,24 @@ static bool kdn_supers_room(void)
 	return true;
 }
 
+/*
+ * Is a superblock behind @link in the list of its type?  Dying ones don't count: they
+ * may stay there for as long as somebody has a reference.  RCU keeps one that leaves
+ * the list just now; then the walk that we are part of goes on to what is behind it.
+ */
+static bool kdn_supers_behind(struct hlist_node * const *link)
+{
+	struct hlist_node *node;
+
+	rcu_read_lock();
+	for (node = READ_ONCE(*link); node; node = READ_ONCE(node->next))
+		if (!kdn_sb_dying(hlist_entry(node, struct super_block,
+					      s_instances)))
+			break;
+	rcu_read_unlock();
+	return node;
+}
+
 /* For iterate_supers_type(), which holds the superblock's s_umount. */
 static void kdn_super_add(struct super_block *sb, void *arg)
 {
@@ -282,7 +300,7 @@ static void kdn_super_add(struct super_block *sb, void *arg)
 
 	if (*err == -ENOMEM)
 		return;
-	*err = READ_ONCE(sb->s_instances.next) ? -EAGAIN : 0;
+	*err = kdn_supers_behind(&sb->s_instances.next) ? -EAGAIN : 0;
 	if (sb->s_op != kdn_kernel.ops || !kdn_sb_watched(sb))
 		return;
 	/*
@@ -312,7 +330,7 @@ static int kdn_supers_get_type(struct file_system_type *type)
 	int err;
 
 	do {
-		err = hlist_empty(&type->fs_supers) ? 0 : -EAGAIN;
+		err = kdn_supers_behind(&type->fs_supers.first) ? -EAGAIN : 0;
 		iterate_supers_type(type, kdn_super_add, &err);
 		if (err)
 			kdn_supers_put_from(nr);

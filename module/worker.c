@@ -412,7 +412,7 @@ static ktime_t kdn_look_at(struct kdn_item *item)
 		return kdn_wait(item);
 	if (watched)
 		return kdn_tell(item);
-	if (item->late && !kdn_supers_in_hand(kn))
+	if (item->late && !kdn_supers_in_use(kn))
 		return KDN_DONE;
 	return kdn_look_late(item);
 }

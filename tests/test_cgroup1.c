@@ -62,8 +62,33 @@ static void renamed(void)
 	verify_all_gone();
 }
 
+/*
+ * Somebody has a reference on the superblock of an unmounted hierarchy, as sync() may
+ * have for long. It is in the list of its type for as long, and does not keep the
+ * worker from looking at others.
+ */
+static void held_after_unmount(void)
+{
+	char *dir = new_cgroup("held_after_unmount");
+	int inst = instance();
+
+	mount_hierarchy();
+	load_devices();
+	if (try_put("/sys/kernel/kdn_test/hold_super", "1"))
+		skip("nothing holds a superblock on this kernel: %m");
+	if (umount(TOP))
+		fail("umount: %m");
+	load("");
+	watch(inst, dir, IN_DELETE_SELF);
+	watch(inst, text("%s/cgroup.events", dir), IN_DELETE_SELF);
+	remove_dir(dir);
+	verify_all_gone();
+	control("hold_super", 0);
+}
+
 const struct kdn_test tests[] = {
 	{ "file_and_directory", file_and_directory },
 	{ "renamed", renamed },
+	{ "held_after_unmount", held_after_unmount },
 	{ }
 };

@@ -17,6 +17,8 @@
  *	dirs		N: make the directories 'dir0' to 'dirN-1' here; 0: remove
  *			them, one after the other
  *	netdev		1: register the network device 'kdn_test'; 0: unregister it
+ *	hold_super	1: take a reference on a superblock of cgroup v1, as sync()
+ *			has on the last one that it passed; 0: let go of it
  *	busy		N: keep the system workqueue of every CPU busy, by
  *			works that burn N ms and queue themselves again; 0: stop
  *
@@ -30,6 +32,7 @@
 #include <linux/delay.h>
 #include <linux/device.h>
 #include <linux/etherdevice.h>
+#include <linux/fs.h>
 #include <linux/kobject.h>
 #include <linux/miscdevice.h>
 #include <linux/mm.h>
@@ -423,6 +426,62 @@ static ssize_t netdev_store(struct kobject *kobj, struct kobj_attribute *attr,
 	return err ?: count;
 }
 
+/* The held superblock: it may be unmounted all the same */
+
+static struct super_block *held;
+
+#ifdef HAVE_S_COUNT
+/* The count is under a lock of fs/super.c: nobody else may mount or unmount now. */
+static void hold(struct super_block *sb, void *arg)
+{
+	if (held)
+		return;
+	sb->s_count++;
+	held = sb;
+}
+
+static int hold_super(void)
+{
+	struct file_system_type *type = get_fs_type("cgroup");
+
+	if (!type)
+		return -ENODEV;
+	iterate_supers_type(type, hold, NULL);
+	module_put(type->owner);
+	return held ? 0 : -ENOENT;
+}
+#else
+static int hold_super(void)
+{
+	return -EOPNOTSUPP;
+}
+#endif
+
+static void let_go_of_super(void)
+{
+	if (!held)
+		return;
+	down_read(&held->s_umount);
+	drop_super(held);
+	held = NULL;
+}
+
+static ssize_t hold_super_store(struct kobject *kobj, struct kobj_attribute *attr,
+				const char *buf, size_t count)
+{
+	bool on;
+	int err;
+
+	err = kstrtobool(buf, &on);
+	if (err)
+		return err;
+	if (on)
+		err = hold_super();
+	else
+		let_go_of_super();
+	return err ?: count;
+}
+
 /* The busy workqueue */
 
 static DEFINE_PER_CPU(struct work_struct, busy_works);
@@ -477,6 +536,7 @@ static struct kobj_attribute release_attribute = __ATTR_RW(release);
 static struct kobj_attribute tree_attribute = __ATTR_WO(tree);
 static struct kobj_attribute dirs_attribute = __ATTR_WO(dirs);
 static struct kobj_attribute netdev_attribute = __ATTR_WO(netdev);
+static struct kobj_attribute hold_super_attribute = __ATTR_WO(hold_super);
 static struct kobj_attribute busy_attribute = __ATTR_WO(busy);
 
 static const struct attribute *control_attrs[] = {
@@ -490,6 +550,7 @@ static const struct attribute *control_attrs[] = {
 	&tree_attribute.attr,
 	&dirs_attribute.attr,
 	&netdev_attribute.attr,
+	&hold_super_attribute.attr,
 	&busy_attribute.attr,
 	NULL
 };
@@ -517,6 +578,7 @@ static void __exit kdn_test_exit(void)
 	/* No new work once the control files are gone. */
 	sysfs_remove_files(control, control_attrs);
 	busy_set(0);
+	let_go_of_super();
 	for_each_set_bit(i, present, MAX_DEVICES)
 		misc_deregister(&devices[i].misc);
 	if (tree)
