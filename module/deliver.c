@@ -178,8 +178,9 @@ static bool kdn_vfs_telling(struct dentry *alias)
 /*
  * Will the VFS tell of this inode when its last dentry dies?  kernfs clears the
  * link count just after it unlinks the node, without letting go of its lock in
- * between.  A stat() of a directory that somebody holds brings the count back;
- * then the VFS does not tell, and marks on the superblock alone are not told.
+ * between.  Before 7.3 a stat() of a directory that somebody holds may bring the
+ * count back; then the VFS does not tell, and marks on the superblock alone are
+ * not told.
  */
 static bool kdn_vfs_tells(struct inode *inode)
 {
@@ -264,6 +265,10 @@ enum kdn_told kdn_deliver(struct inode *inode, bool first, bool fresh,
 		 */
 		fsnotify_inode(inode, FS_DELETE_SELF);
 	else if (!alias || !d_is_dir(alias))
+		/*
+		 * A directory without a dentry is not open, and can't be opened: one
+		 * made by handle can't be connected, as lookups in it fail by now.
+		 */
 		fsnotify_inoderemove(inode);
 	else
 		told = kdn_tell_dir(inode, alias, patient);

@@ -143,11 +143,12 @@ static int kdn_try_file(void)
 	 * Count all but the trial's own reference: that of every linked node, and
 	 * the remover's.  If a program looked the file up or read the directory, it
 	 * may have had one as well, and the count proves nothing.  Then leave out
-	 * the remover's: noting a file too many does no harm.
+	 * the remover's: noting a file too many does no harm.  One that came and went
+	 * in between was not noticed, so never count more than the two.
 	 */
 	kdn_kernel.file_refs = 1;
 	if (kdn_proof.alone && atomic_read(&kdn_proof.kn->count) == 1)
-		kdn_kernel.file_refs = kdn_proof.refs - 1;
+		kdn_kernel.file_refs = min(kdn_proof.refs - 1, 2);
 	return 0;
 }
 

@@ -46,8 +46,8 @@
 /*
  * In a storm the work item stays on for a nap after it last found something, so
  * that the handlers need not wake it each time.  It is a storm if the work item
- * was woken KDN_STORM_WAKES times in a row, each time less than KDN_STORM_US after
- * it had ended.  (The removal of one cgroup may wake it twice, for a file and for
+ * ran KDN_STORM_WAKES times in a row, each time less than KDN_STORM_US after it
+ * had ended.  (The removal of one cgroup may wake it twice, for a file and for
  * the directory.)
  */
 #define KDN_STORM_WAKES		3
@@ -61,7 +61,7 @@
 /* If a node gives way to another, a walk looks for it this much later. */
 #define KDN_GIVEN_WAY		(5LL * NSEC_PER_SEC)
 
-/* How long a removal is fresh, and how long an inode is left alone for KDN_UNSURE. */
+/* How long a removal is fresh, and how long to wait where a node is KDN_UNSURE. */
 #define KDN_PATIENCE		NSEC_PER_SEC
 
 /* In place of the time of the next look: the node needs none. */
@@ -78,14 +78,15 @@
  * @by_dir: its place in the table of unsettled files by directory
  * @kn: the node, with a reference
  * @since: when it was first seen; when it was first seen to be out
- * @unsure_for: how long it has waited for @unsure: the sum of the waits asked for
- * @unsure: where each look since then found KDN_UNSURE, see kdn_sb_bit()
+ * @unsure: where each look since @unsure_for was 0 found KDN_UNSURE, see kdn_sb_bit()
+ * @unsure_for: the sum of the waits asked for since then, in ns
  * @losses: of a directory, what kdn_walk_losses() was when it was seen to be out
  * @barrier: the barrier that it waits for; 0 for none
  * @take: in which emptying of the rings it came
  * @late: how often it was looked at for late watches, or is going to be
  * @out: it was seen to be out
  * @offered: it comes from a walk
+ * @walked: it comes from a walk, or waited for one that has offered it since
  * @sb_told: marks on superblocks were told, or may have been
  */
 struct kdn_item {
@@ -95,14 +96,15 @@ struct kdn_item {
 	struct hlist_node by_dir;
 	struct kernfs_node *kn;
 	ktime_t since;
-	s64 unsure_for;
 	u64 unsure;
+	s64 unsure_for;
 	unsigned long losses;
 	u32 barrier;
 	unsigned int take;
 	u8 late;
 	bool out;
 	bool offered;
+	bool walked;
 	bool sb_told;
 };
 
@@ -119,7 +121,7 @@ static unsigned int kdn_nr_items;
 static unsigned int kdn_takes;		/* how often the rings were emptied */
 static ktime_t kdn_now;		/* when this round began */
 static ktime_t kdn_rested;	/* when the work item last ended */
-static bool kdn_last_try;	/* at the unload, before all nodes are forgotten */
+static unsigned int kdn_rounds_left;	/* at the unload; 0 before */
 static unsigned int kdn_wakes;	/* how often in a row it was woken soon after that */
 
 static bool kdn_is_dir(const struct kdn_item *item)
@@ -144,25 +146,39 @@ static void kdn_free(struct kdn_item *item)
 	kfree(item);
 }
 
+static struct kdn_item *kdn_find(const struct kernfs_node *kn)
+{
+	struct kdn_item *item;
+
+	hash_for_each_possible(kdn_by_node, item, by_node, (unsigned long)kn)
+		if (item->kn == kn)
+			return item;
+	return NULL;
+}
+
 /*
  * Make room: the node whose next look is the farthest away gives way, and a walk
- * comes back for it.  If it is unsettled, it counts as lost: its directory must
- * wait until the walk has found it.  Returns false if none waits.
+ * comes back for it.  If it is unsettled, it counts as lost, and its directory
+ * waits for a walk that knows of that.  Returns false if none waits.
  */
 static bool kdn_make_room(void)
 {
 	struct rb_node *last = rb_last(&kdn_waiting.rb_root.rb_root);
-	struct kdn_item *item;
+	struct kdn_item *item, *dir;
 
 	if (!last)
 		return false;
 	item = rb_entry(last, struct kdn_item, waiting.node);
 	timerqueue_del(&kdn_waiting, &item->waiting);
-	if (hash_hashed(&item->by_dir))
+	if (hash_hashed(&item->by_dir)) {
 		this_cpu_inc(kdn_captured.lost);
-	else
+		dir = kdn_find(kdn_parent(item->kn));
+		if (dir)
+			dir->losses = kdn_walk_losses();
+	} else {
 		kdn_walk_by(ktime_add_ns(kdn_now, KDN_GIVEN_WAY),
 			    kdn_node_whose(item->kn));
+	}
 	kdn_free(item);
 	return true;
 }
@@ -176,12 +192,18 @@ static bool kdn_make_room(void)
  */
 void kdn_worker_add(struct kernfs_node *kn, bool offered)
 {
-	unsigned long key = (unsigned long)kn;
-	struct kdn_item *item;
+	struct kdn_item *item = kdn_find(kn);
 
-	hash_for_each_possible(kdn_by_node, item, by_node, key)
-		if (item->kn == kn)
-			return;
+	if (item && offered && !(item->out && kdn_walk_knows(item->losses))) {
+		/* If it is a directory, it waits for this walk: see kdn_settled(). */
+		item->walked = true;
+		item->barrier = 0;
+	}
+	/* If the walk came first, marks on superblocks were not told yet. */
+	if (item && !offered && item->offered && !item->late)
+		item->sb_told = false;
+	if (item)
+		return;
 	if (kdn_nr_items == KDN_ITEMS_MAX && !kdn_make_room()) {
 		this_cpu_inc(kdn_captured.lost);
 		return;
@@ -193,8 +215,9 @@ void kdn_worker_add(struct kernfs_node *kn, bool offered)
 	item->since = kdn_now;
 	item->take = kdn_takes;
 	item->offered = offered;
+	item->walked = offered;
 	item->sb_told = offered;
-	hash_add(kdn_by_node, &item->by_node, key);
+	hash_add(kdn_by_node, &item->by_node, (unsigned long)kn);
 	if (kernfs_type(kn) == KERNFS_FILE)
 		hash_add(kdn_unsettled, &item->by_dir,
 			 (unsigned long)kdn_parent(kn));
@@ -258,7 +281,8 @@ put:
  * @known, no event is on its way.  A reference for another reason costs a barrier.
  *
  * A walk does not see files whose event is off the list but not yet sent.  So
- * a node that a walk has found always needs a barrier: it may be their directory.
+ * a node that a walk has found needs a barrier begun after that: it may be their
+ * directory.  (Not after each walk: in a storm there is always a next one.)
  */
 static bool kdn_settled(struct kdn_item *item, bool known)
 {
@@ -266,7 +290,7 @@ static bool kdn_settled(struct kdn_item *item, bool known)
 		item->barrier = 0;
 		return false;
 	}
-	if (!item->offered && (known || kernfs_type(item->kn) != KERNFS_FILE))
+	if (!item->walked && (known || kernfs_type(item->kn) != KERNFS_FILE))
 		return true;
 	if (!item->barrier)
 		item->barrier = kdn_order_begin();
@@ -333,7 +357,7 @@ static u64 kdn_sb_bit(const struct super_block *sb)
  */
 static u64 kdn_impatient(const struct kdn_item *item)
 {
-	if (kdn_last_try)
+	if (kdn_rounds_left == 1)
 		return kdn_is_dir(item) ? 0 : U64_MAX;
 	return item->unsure_for < KDN_PATIENCE ? 0 : item->unsure;
 }
@@ -341,7 +365,8 @@ static u64 kdn_impatient(const struct kdn_item *item)
 /* Tell the watchers of a node on every superblock. */
 static ktime_t kdn_tell(struct kdn_item *item)
 {
-	bool fresh = !kdn_last_try && ktime_sub(kdn_now, item->since) < KDN_PATIENCE;
+	bool fresh = kdn_rounds_left != 1 &&
+		     ktime_sub(kdn_now, item->since) < KDN_PATIENCE;
 	u64 impatient = kdn_impatient(item), unsure = 0;
 	bool told = false, later = false;
 	unsigned int i;
@@ -379,8 +404,12 @@ static ktime_t kdn_tell(struct kdn_item *item)
 		ktime_t usual = ktime_add_ns(kdn_now, KDN_WAIT_USUAL);
 		ktime_t again = min(kdn_wait(item), usual);
 
-		/* What comes on top is not the VFS's: the machine may stand still. */
-		item->unsure_for += ktime_sub(again, kdn_now);
+		/*
+		 * Not the time that passed: if the machine stood still, so did the
+		 * VFS.  At the unload the next look does not wait at all.
+		 */
+		if (!kdn_rounds_left)
+			item->unsure_for += ktime_sub(again, kdn_now);
 		return again;
 	}
 	if (later)
@@ -424,9 +453,6 @@ static ktime_t kdn_look(struct kdn_item *item)
 
 	if (item->out)
 		return kdn_look_at(item);
-	/* What looks removed to a walk may be a file that cgroup hides for a while. */
-	if (item->offered && !kdn_removing(kn))
-		return KDN_DONE;
 	if (!kdn_node_out(kn))
 		return kdn_wait(item);
 	item->out = true;
@@ -447,8 +473,9 @@ static ktime_t kdn_look(struct kdn_item *item)
  * The rings are emptied twice, see kdn_files_settled(): so most directories need
  * not wait.  Returns whether there was anything in them.
  */
-static bool kdn_round(bool last)
+static bool kdn_round(void)
 {
+	bool last = kdn_rounds_left;
 	struct timerqueue_node *first;
 	struct kdn_item *item, *next;
 	unsigned int due = 0;
@@ -508,7 +535,7 @@ static void kdn_worker(struct work_struct *work)
 		s64 us;
 
 		kdn_capture_awake();
-		found = kdn_round(false);
+		found = kdn_round();
 		due = kdn_next_due();
 		us = ktime_us_delta(due, ktime_get());
 		if (us <= KDN_NAP_US || (found && kdn_wakes >= KDN_STORM_WAKES)) {
@@ -565,21 +592,20 @@ int kdn_worker_init(void)
  */
 void kdn_worker_exit(void)
 {
-	unsigned int tries = 10;
 	struct kdn_item *item;
 	struct hlist_node *next;
 	unsigned int bucket;
 
 	/* handoff.pml: cancel */
 	cancel_delayed_work_sync(&kdn_work);
+	kdn_rounds_left = 10;
 	/* handoff.pml: exit_round */
-	kdn_round(true);
+	kdn_round();
 	/* handoff.pml: exit_again */
 	while ((kdn_counters.pending || kdn_walk_check() || !kdn_walk_due(true)) &&
-	       --tries) {
+	       --kdn_rounds_left) {
 		usleep_range(1000, 2000);
-		kdn_last_try = tries == 1;
-		kdn_round(true);
+		kdn_round();
 	}
 	/* handoff.pml: exit_put */
 	hash_for_each_safe(kdn_by_node, bucket, next, item, by_node)

@@ -188,6 +188,30 @@ static void held_inodes(void)
 }
 
 /*
+ * The module is unloaded before it has waited for long enough: the unload does not
+ * make the directory's second shorter. An open file keeps its dentry.
+ */
+static void held_at_unload(void)
+{
+	char *dir = new_cgroup("held_at_unload");
+	int inst = instance(), set = ruleset();
+	int file = hold_open(text("%s/cgroup.events", dir));
+	struct watch *w = watch(inst, dir, IN_DELETE_SELF);
+
+	load("");
+	add_rule(set, dir);
+	remove_dir(dir);
+	listen_for(300);
+	unload();
+	verify();
+	load("");
+	expect(w, GONE);
+	verify();
+	close(file);
+	close(set);
+}
+
+/*
  * A directory is open for as long as somebody likes, and its watcher told when it is
  * closed. In another sysfs the same directory has an inode without a dentry, and
  * its watcher does not wait for that.
@@ -222,6 +246,7 @@ const struct kdn_test tests[] = {
 	{ "with_module", with_module },
 	{ "orphans", orphans },
 	{ "held_inodes", held_inodes },
+	{ "held_at_unload", held_at_unload },
 	{ "dropped_beside_open", dropped_beside_open },
 	{ }
 };
