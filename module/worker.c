@@ -122,7 +122,7 @@ static unsigned int kdn_takes;		/* how often the rings were emptied */
 static ktime_t kdn_now;		/* when this round began */
 static ktime_t kdn_rested;	/* when the work item last ended */
 static unsigned int kdn_rounds_left;	/* at the unload; 0 before */
-static unsigned int kdn_wakes;	/* how often in a row it was woken soon after that */
+static unsigned int kdn_wakes;	/* how often in a row it ran soon after that */
 
 static bool kdn_is_dir(const struct kdn_item *item)
 {
