@@ -183,6 +183,19 @@ static bool kdn_make_room(void)
 	return true;
 }
 
+/* A node that is in hand has come again. */
+static void kdn_meet_again(struct kdn_item *item, bool offered)
+{
+	if (offered && !(item->out && kdn_walk_knows(item->losses))) {
+		/* If it is a directory, it waits for this walk: see kdn_settled(). */
+		item->walked = true;
+		item->barrier = 0;
+	}
+	/* If the walk came first, marks on superblocks were not told yet. */
+	if (!offered && item->offered && !item->late)
+		item->sb_told = false;
+}
+
 /**
  * kdn_worker_add - take a node in hand, unless it is in hand already
  * @kn: the node, removed; the caller keeps it from being freed
@@ -194,16 +207,10 @@ void kdn_worker_add(struct kernfs_node *kn, bool offered)
 {
 	struct kdn_item *item = kdn_find(kn);
 
-	if (item && offered && !(item->out && kdn_walk_knows(item->losses))) {
-		/* If it is a directory, it waits for this walk: see kdn_settled(). */
-		item->walked = true;
-		item->barrier = 0;
-	}
-	/* If the walk came first, marks on superblocks were not told yet. */
-	if (item && !offered && item->offered && !item->late)
-		item->sb_told = false;
-	if (item)
+	if (item) {
+		kdn_meet_again(item, offered);
 		return;
+	}
 	if (kdn_nr_items == KDN_ITEMS_MAX && !kdn_make_room()) {
 		this_cpu_inc(kdn_captured.lost);
 		return;
