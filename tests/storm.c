@@ -514,10 +514,17 @@ bool storm_over(void)
 
 struct account_sums storm_end(void)
 {
+	int shown = 0;
+
 	if (storm.cgroups == MAX_ITEMS)
 		sky->stop = true;
-	while (!storm_over())
+	while (!storm_over()) {
 		poll(NULL, 0, 5);
+		if (sky->removed >= shown + 1000) {
+			shown = sky->removed;
+			note("%d cgroups removed so far", shown);
+		}
+	}
 	note("%d cgroups removed, %d files of theirs read meanwhile",
 	     sky->removed, sky->met);
 	return close_account();
