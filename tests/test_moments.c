@@ -119,12 +119,13 @@ static struct target *mark(int fd, unsigned int flags, const char *path)
 static bool once_in_time(int fd, const struct target *t, long begun)
 {
 	long took = now_ms() - begun;
+	bool in_time = took < 900;
 
 	note("the kernel took %ld ms", took);
 	read_marks(fd, 1);
-	if (took < 900)
+	if (in_time)
 		once(t);
-	return took < 900;
+	return in_time;
 }
 
 #ifdef FAN_MARK_EVICTABLE
@@ -165,14 +166,16 @@ static bool meet_looks(int fd)
 	char *dir = new_cgroup("slow_machine");
 	struct target *file = mark(fd, 0, text("%s/cgroup.events", dir));
 	long before = thread_delays(), looks;
+	bool met;
 
 	remove_dir(dir);
 	looks = thread_delays() - before;
+	met = looks >= 2 && looks <= 5;
 	note("looked at %ld times", looks);
 	read_marks(fd, 1);
-	if (looks >= 2 && looks <= 5)
+	if (met)
 		once(file);
-	return looks >= 2 && looks <= 5;
+	return met;
 }
 
 /*
