@@ -214,6 +214,8 @@ static void no_memory_for_events(void)
 	sums = close_account();
 	note("all were told in %ld ms", granted_ms() - begin);
 	remove_dir(RICH);
+	if (!sums.overflows && !read_late(other_inst).overflows)
+		skip("events are not charged to a cgroup: CONFIG_SLOB, or nokmem");
 	if (!sums.overflows)
 		fail("there was memory for all events");
 	lost = 2 * sums.placed - (sums.events - sums.overflows);
