@@ -119,7 +119,7 @@ set_compiler()
 		root=$cache/root-forky ;;
 	clang-*)
 		root=$cache/root-clang
-		compiler=(ARCH="$karch" LLVM="${2#clang}") ;;
+		compiler=(ARCH="$karch" LLVM=1) ;;
 	esac
 }
 
