@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <linux/userfaultfd.h>
 #include <poll.h>
 #include <pthread.h>
@@ -344,21 +345,23 @@ static void open_by_handle(void *arg)
 
 /*
  * The function that finds or makes an inode's dentry. clang's LTO inlines it into
- * callers in other files; what it calls gets a name that ends in a number then.
+ * callers in other files, but not what it calls, whose name may end in a number then.
  */
 static const char *dentry_finder(void)
 {
-	static const char inner[] = " __d_obtain_alias.llvm.";
 	FILE *symbols = fopen("/proc/kallsyms", "re");
-	char line[1024], *name = NULL;
+	char line[1024], name[512];
+	const char *found = "d_obtain_alias";
 
 	if (!symbols)
 		fail("/proc/kallsyms: %m");
-	while (!name && fgets(line, sizeof(line), symbols))
-		name = strstr(line, inner);
+	while (fgets(line, sizeof(line), symbols))
+		if (sscanf(line, "%*s %*s %511s", name) == 1 &&
+		    (!strcmp(name, "__d_obtain_alias") ||
+		     !fnmatch("__d_obtain_alias.llvm.*", name, 0)))
+			found = text("%s", name);
 	fclose(symbols);
-	return name ? text("%.*s", (int)strcspn(name + 1, "\n"), name + 1) :
-		      "d_obtain_alias";
+	return found;
 }
 
 /* Returns false if the machine was so slow that the module did not wait for it. */
