@@ -18,17 +18,18 @@
 /* How long to listen for what comes late: the module's worker, RCU, ... */
 #define SETTLE_US	400000
 
-void figure(const char *part, const char *what, long x, int round, long value);
-long now_ns(void);
+void figure(const char *part, const char *what, long x, int round,
+	    long long value);
+long long now_ns(void);
 
 /*
  * What all CPUs have been at so far, in nanoseconds, idle time left out; with
  * QEMU's -icount, that is in instructions.
  */
-long busy(void);
+long long busy(void);
 
 /* What it took from then on, now that all that came of it has settled. */
-long settled_since(long was_busy);
+long long settled_since(long long was_busy);
 
 /* Let go by what was begun before and is not to be measured. */
 void settle(void);

@@ -14,7 +14,7 @@
 #define SAMPLES	400
 
 struct read_time {
-	long time;
+	long long time;
 	int count;
 };
 
@@ -38,7 +38,7 @@ static void reader(void *argument)
 	}
 }
 
-static void sample(const char *what, int round, long since, int count)
+static void sample(const char *what, int round, long long since, int count)
 {
 	long deadline = now_ms() + DEADLINE_MS;
 
@@ -50,7 +50,7 @@ static void sample(const char *what, int round, long since, int count)
 void part_latency(void)
 {
 	int inst = listener(), count = 0, i;
-	long since;
+	long long since;
 
 	last_read = share(sizeof(*last_read));
 	srand(1);

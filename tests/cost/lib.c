@@ -15,20 +15,21 @@
 
 #define IDLE "/sys/kernel/kdn_bench/idle"
 
-void figure(const char *part, const char *what, long x, int round, long value)
+void figure(const char *part, const char *what, long x, int round,
+	    long long value)
 {
-	printf("%s,%s,%ld,%d,%ld\n", part, what, x, round, value);
+	printf("%s,%s,%ld,%d,%lld\n", part, what, x, round, value);
 }
 
-long now_ns(void)
+long long now_ns(void)
 {
 	struct timespec t;
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000000000L + t.tv_nsec;
+	return t.tv_sec * 1000000000LL + t.tv_nsec;
 }
 
-long busy(void)
+long long busy(void)
 {
 	static int fd = -1;
 	char idle[32] = "";
@@ -42,7 +43,7 @@ long busy(void)
 	}
 	if (pread(fd, idle, sizeof(idle) - 1, 0) <= 0)
 		fail(IDLE ": %m");
-	return sysconf(_SC_NPROCESSORS_ONLN) * now_ns() - atol(idle);
+	return sysconf(_SC_NPROCESSORS_ONLN) * now_ns() - atoll(idle);
 }
 
 void settle(void)
@@ -53,7 +54,7 @@ void settle(void)
 void wait_for_idle(void)
 {
 	long deadline = now_ms() + DEADLINE_MS;
-	long was = busy();
+	long long was = busy();
 
 	/* A hundredth of the time, in nanoseconds */
 	while (settled_since(was) > 10 * SETTLE_US) {
@@ -62,7 +63,7 @@ void wait_for_idle(void)
 	}
 }
 
-long settled_since(long was_busy)
+long long settled_since(long long was_busy)
 {
 	settle();
 	return busy() - was_busy;

@@ -81,7 +81,7 @@ void part_resync(void)
 		touch_leaves(inodes[i]);
 		for (round = 0; round < 2; round++) {
 			int inst = listener();
-			long was;
+			long long was;
 
 			for (d = 0; d < 10; d++) {
 				control("add", d);
@@ -121,7 +121,7 @@ void part_walk(void)
 		load("resync_seconds=1");
 		for (round = 0; round < 5; round++) {
 			unsigned long walks;
-			long was;
+			long long was;
 
 			settle();
 			walks = status("resyncs");
@@ -148,7 +148,7 @@ void part_load(void)
 	wait_for_idle();
 	for (round = 0; round < 5; round++) {
 		for (m = 0; m < ARRAY_SIZE(modules); m++) {
-			long was;
+			long long was;
 
 			settle();
 			was = busy();

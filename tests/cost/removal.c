@@ -32,7 +32,7 @@ struct work {
 static long removals(const struct work *work)
 {
 	int inst = listener(), i;
-	long was;
+	long long was;
 
 	make_cgroups("removed", CGROUPS_EACH);
 	for (i = 0; i < CGROUPS_EACH && work->watched; i++)
@@ -95,7 +95,7 @@ long cgroup_removal(const char *module, bool told)
 static long tmpfs_removals(bool told)
 {
 	int inst = listener(), i;
-	long was;
+	long long was;
 
 	for (i = 0; i < CGROUPS_EACH; i++) {
 		char *path = text("/tmp/removed%d", i);

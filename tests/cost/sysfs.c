@@ -33,7 +33,7 @@ static void set(const char *what, int n)
 static long removals(const char *module, const char *what, int n, bool watched)
 {
 	int inst = listener(), i;
-	long sum = 0, was;
+	long long sum = 0, was;
 
 	load_module(module);
 	for (i = 0; i < REMOVALS; i++) {

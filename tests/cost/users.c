@@ -34,7 +34,7 @@
 /* Shared by who removes and who watches. */
 static struct {
 	bool ready;
-	long gone[ALL], noticed[ALL];
+	long long gone[ALL], noticed[ALL];
 } *shared;
 
 static pid_t process[ALL];
@@ -282,7 +282,8 @@ static void kill_and_remove(int i)
 
 static void try_way(const struct way *way)
 {
-	long was, memory;
+	long long was;
+	long memory;
 	pid_t pid;
 	int i;
 
