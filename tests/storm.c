@@ -305,6 +305,7 @@ static struct {
 } *sky;
 
 static struct storm storm;
+static long began_ms;
 static pid_t workers[MAKERS + REMOVERS + LATECOMERS + 1];
 
 static const char * const watched[] = {
@@ -484,6 +485,7 @@ void storm_begin(struct storm s)
 	sky->making = MAKERS;
 	try_put("/proc/sys/fs/inotify/max_user_watches", "262144");
 	open_account(true);
+	began_ms = granted_ms();
 	for (i = 0; i < MAKERS; i++)
 		workers[n++] = spawn(maker, NULL);
 	for (i = 0; i < REMOVERS; i++)
@@ -525,7 +527,7 @@ struct account_sums storm_end(void)
 			note("%d cgroups removed so far", shown);
 		}
 	}
-	note("%d cgroups removed, %d files of theirs read meanwhile",
-	     sky->removed, sky->met);
+	note("%d cgroups removed in %ld ms, %d files of theirs read meanwhile",
+	     sky->removed, granted_ms() - began_ms, sky->met);
 	return close_account();
 }
