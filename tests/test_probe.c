@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/utsname.h>
 
 #define FTRACE		"/proc/sys/kernel/ftrace_enabled"
 #define PROBES		"/sys/kernel/kdn_probe"
@@ -114,7 +115,11 @@ static void missed(void)
 {
 	char *dir = new_cgroup("missed");
 	int inst = instance(), err;
+	struct utsname kernel;
 
+	/* RHEL 8's, where ftrace drops a call within a call, and counts nothing */
+	if (!uname(&kernel) && atoi(kernel.release) < 5)
+		skip("this kernel does not count what a probe misses");
 	load_probes();
 	load("resync_seconds=0");
 	watch(inst, PROBES "/victim", IN_ALL_EVENTS);
