@@ -4,11 +4,11 @@
  * calls a function waits at its entry: processes at one function, kernel threads
  * at another. They wait with the CPU, for a probe's handler may not sleep.
  */
-#include <linux/delay.h>
 #include <linux/kprobes.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
 #include <linux/sched.h>
+#include <linux/timekeeping.h>
 
 #include "kdn_entry.h"
 
@@ -36,12 +36,25 @@ static unsigned int waits;
 module_param(waits, uint, 0444);
 MODULE_PARM_DESC(waits, "How often a process has begun to wait");
 
+/*
+ * By the clock: under QEMU, a busy machine spoils what the kernel finds out at boot for
+ * mdelay(), for each CPU for itself.
+ */
+static void wait_ms(unsigned int ms)
+{
+	u64 end = ktime_get_mono_fast_ns() + (u64)ms * NSEC_PER_MSEC;
+
+	while (ktime_get_mono_fast_ns() < end)
+		cpu_relax();
+}
+NOKPROBE_SYMBOL(wait_ms);
+
 static int process_hit(struct kprobe *p, struct pt_regs *regs)
 {
 	if (current->flags & PF_KTHREAD)
 		return 0;
 	WRITE_ONCE(waits, waits + 1);
-	mdelay(process_ms);
+	wait_ms(process_ms);
 	return 0;
 }
 NOKPROBE_SYMBOL(process_hit);
@@ -51,7 +64,7 @@ static int thread_hit(struct kprobe *p, struct pt_regs *regs)
 	if (!(current->flags & PF_KTHREAD))
 		return 0;
 	WRITE_ONCE(thread_waits, thread_waits + 1);
-	mdelay(thread_ms);
+	wait_ms(thread_ms);
 	return 0;
 }
 NOKPROBE_SYMBOL(thread_hit);
